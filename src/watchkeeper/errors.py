@@ -1,0 +1,105 @@
+"""Every error that Watchkeeper raises on purpose.
+
+    WatchkeeperError
+    ├── SettingError            a setting that is unknown, of the wrong type or out of range
+    ├── UnknownName             a registry was asked for a name that it does not hold
+    ├── DuplicateName           a registry was given a name that it holds already
+    ├── MissingExtra            an optional dependency is needed and not installed
+    ├── MalformedTelemetry      bytes that are not what they claim to be; a retry cannot help
+    ├── TooLarge                a request over the size limit; a retry cannot help
+    ├── Refused                 not now: the sender is to retry after `retry_after_s`
+    │   ├── QueueFull           the bounded memory for telemetry is full
+    │   └── DiskNearlyFull      the disk has less free space than the floor
+    ├── Unauthorized            no token, or one that is not known
+    ├── Forbidden               the token's role does not allow it
+    ├── StoreError              the store cannot be opened or written
+    │   └── NewerFormat         the store was written by a newer Watchkeeper
+    ├── QueryError              a query that DuckDB or the search language refuses
+    ├── NotFound                there is no such finding, trace, pattern, data set ...
+    ├── CertificateError        a certificate or key that cannot be made, read or used
+    └── DataSetError            a data set that cannot be fetched, verified or read
+
+A message says what is wrong, where, the offending value, and the fix. Errors of libraries are mapped to these where
+they cross into Watchkeeper.
+"""
+
+from __future__ import annotations
+
+
+class WatchkeeperError(Exception):
+    """The root: catch this to catch all that Watchkeeper raises on purpose."""
+
+
+class SettingError(WatchkeeperError):
+    """A setting is unknown, of the wrong type or out of range."""
+
+
+class UnknownName(WatchkeeperError):
+    """A registry does not hold the name asked for; the message suggests the nearest."""
+
+
+class DuplicateName(WatchkeeperError):
+    """A registry holds the name already."""
+
+
+class MissingExtra(WatchkeeperError):
+    """An optional dependency is needed; the message says what to install."""
+
+
+class MalformedTelemetry(WatchkeeperError):
+    """Bytes are not what they claim to be; sending them again cannot help."""
+
+
+class TooLarge(WatchkeeperError):
+    """A request is over the size limit; sending it again cannot help."""
+
+
+class Refused(WatchkeeperError):
+    """Nothing is wrong with the request, but it cannot be taken now.
+
+    `retry_after_s` (seconds, > 0) is what the sender is told to wait.
+    """
+
+    def __init__(self, message: str, *, retry_after_s: float = 1.0) -> None:
+        super().__init__(message)
+        self.retry_after_s = retry_after_s
+
+
+class QueueFull(Refused):
+    """The bounded memory for telemetry that awaits the disk or the detectors is full."""
+
+
+class DiskNearlyFull(Refused):
+    """The disk has less free space than `disk_free_bytes_min`, or a write found it full."""
+
+
+class Unauthorized(WatchkeeperError):
+    """A request carries no token, or one that is unknown, expired or revoked."""
+
+
+class Forbidden(WatchkeeperError):
+    """The token is known and its role does not allow the request."""
+
+
+class StoreError(WatchkeeperError):
+    """The store cannot be opened or written."""
+
+
+class NewerFormat(StoreError):
+    """The store on disk was written by a newer Watchkeeper and is left untouched."""
+
+
+class QueryError(WatchkeeperError):
+    """A query is refused: its syntax, a name in it, its cost."""
+
+
+class NotFound(WatchkeeperError):
+    """There is nothing of that name or id."""
+
+
+class CertificateError(WatchkeeperError):
+    """A certificate or key cannot be made, read or used."""
+
+
+class DataSetError(WatchkeeperError):
+    """A data set cannot be fetched, verified or read."""

@@ -1,0 +1,203 @@
+"""Every setting and limit in one table: name with its unit, default, help.
+
+A value comes from, in this order: the command line (`--set name=value`), the environment (`WATCHKEEPER_<NAME>`), a TOML
+file (`watchkeeper.toml` in the home folder, or `--config`), the default. Does not know who uses a setting.
+"""
+
+from __future__ import annotations
+
+import difflib
+import os
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from watchkeeper.errors import SettingError
+
+MIB = 2**20
+GIB = 2**30
+DAY_S = 86_400
+
+Value = bool | int | float | str
+
+
+@dataclass(frozen=True)
+class Setting:
+    """One setting: its name (unit last), default (whose type is the setting's type), help, and the least value allowed."""
+
+    name: str
+    default: Value
+    help: str
+    minimum: float | None = None
+
+
+def _home() -> str:
+    base = os.environ.get("XDG_DATA_HOME") or str(Path.home() / ".local" / "share")
+    return str(Path(base) / "watchkeeper")
+
+
+def _cache() -> str:
+    base = os.environ.get("XDG_CACHE_HOME") or str(Path.home() / ".cache")
+    return str(Path(base) / "watchkeeper" / "datasets")
+
+
+SETTINGS: tuple[Setting, ...] = (
+    Setting("home", _home(), "Folder of all state: telemetry, metadata, models, certificates."),
+    Setting("data", _cache(), "Folder of public data sets; `watchkeeper data fetch NAME` fills it."),
+    Setting("bind", "127.0.0.1", "Address to listen on. Anything but loopback needs tokens or client certificates."),
+    Setting("insecure", False, "Listen beyond loopback without authentication. Only for networks you trust entirely."),
+    Setting("otlp_grpc_port", 4317, "Port of OTLP over gRPC; 0 takes a free one.", 0),
+    Setting("otlp_http_port", 4318, "Port of OTLP over HTTP; 0 takes a free one.", 0),
+    Setting("http_port", 8080, "Port of the page and the API; 0 takes a free one.", 0),
+    Setting("tls_cert", "", "PEM file with the server's certificate chain; turns TLS on for the three ports."),
+    Setting("tls_key", "", "PEM file with the server's private key."),
+    Setting("tls_client_ca", "", "PEM file with the authority of client certificates; turns mutual TLS on for OTLP."),
+    Setting("request_bytes_max", 16 * MIB, "Largest request body on the wire.", 1024),
+    Setting("request_decompressed_bytes_max", 64 * MIB, "Largest request body once decompressed.", 1024),
+    Setting("queue_bytes_max", 64 * MIB, "Requests that await the disk, all together; beyond it senders are told to retry.", 1024),
+    Setting("hot_bytes_max", 256 * MIB, "Telemetry in memory that is not in a segment yet; beyond it senders are told to retry.", MIB),
+    Setting("retry_after_s", 1.0, "What a refused sender is told to wait.", 0.01),
+    Setting("dedup_window_s", 600, "How long a batch is remembered, so that a retry of it is not stored twice.", 0),
+    Setting("disk_free_bytes_min", 512 * MIB, "Free space below which telemetry is refused until there is room again.", 0),
+    Setting("wal_file_bytes_max", 64 * MIB, "Size at which a file of the write-ahead log is sealed into segments.", 4096),
+    Setting("wal_commit_delay_ms", 2.0, "How long a commit waits for more requests to share one fsync.", 0),
+    Setting("segment_age_s", 60, "Age at which the newest telemetry is written to a segment.", 0.05),
+    Setting("compact_bytes_min", 8 * MIB, "Segments smaller than this are merged with others of their hour.", 0),
+    Setting("logs_days_max", 14, "Age at which logs are deleted.", 0),
+    Setting("metrics_days_max", 30, "Age at which metric points are deleted.", 0),
+    Setting("spans_days_max", 7, "Age at which spans are deleted.", 0),
+    Setting("logs_bytes_max", 8 * GIB, "Size on disk at which the oldest logs are deleted.", 0),
+    Setting("metrics_bytes_max", 4 * GIB, "Size on disk at which the oldest metric points are deleted.", 0),
+    Setting("spans_bytes_max", 8 * GIB, "Size on disk at which the oldest spans are deleted.", 0),
+    Setting("query_memory_bytes_max", 512 * MIB, "Memory that queries may use, all together.", 16 * MIB),
+    Setting("query_timeout_s", 30.0, "Time after which a query is stopped.", 0.05),
+    Setting("query_rows_max", 10_000, "Rows that one answer holds at the most.", 1),
+    Setting("templates_max", 100_000, "Log patterns kept; the least recently seen go first.", 100),
+    Setting("detect_warmup_s", 600, "Telemetry of a service that is only learned from before anything is judged.", 0),
+    Setting("detect_window_s", 10, "Length of the windows in which rates are counted.", 1),
+    Setting("finding_close_s", 120, "Quiet time after which a finding is closed.", 1),
+    Setting("findings_days_max", 90, "Age at which closed findings are deleted.", 0),
+)
+
+_BY_NAME: dict[str, Setting] = {setting.name: setting for setting in SETTINGS}
+
+
+class Settings:
+    """The values in force, each with where it came from; attributes are the names of SETTINGS.
+
+    >>> Settings(chosen={"http_port": "9000"}, environment={}).integer("http_port")
+    9000
+    """
+
+    def __init__(
+        self,
+        *,
+        chosen: Mapping[str, Any] | None = None,
+        environment: Mapping[str, str] | None = None,
+        file: Path | None = None,
+    ) -> None:
+        environment = os.environ if environment is None else environment
+        self._values: dict[str, Value] = {setting.name: setting.default for setting in SETTINGS}
+        self._sources: dict[str, str] = dict.fromkeys(self._values, "default")
+        self._take_all({k: v for k, v in chosen.items() if k == "home"} if chosen else {}, "command line")
+        if "WATCHKEEPER_HOME" in environment and not (chosen and "home" in chosen):
+            self._take("home", environment["WATCHKEEPER_HOME"], "WATCHKEEPER_HOME")
+        self._take_all(self._read_file(file), "configuration file", keep_home=True)
+        for name in _BY_NAME:
+            key = f"WATCHKEEPER_{name.upper()}"
+            if key in environment and not (name == "home" and chosen and "home" in chosen):
+                self._take(name, environment[key], key)
+        self._take_all(chosen or {}, "command line")
+
+    def _read_file(self, file: Path | None) -> dict[str, Any]:
+        path = file or Path(str(self._values["home"])) / "watchkeeper.toml"
+        if not path.exists():
+            if file is not None:
+                raise SettingError(f"the configuration file {path} does not exist; create it or leave --config out")
+            return {}
+        try:
+            return tomllib.loads(path.read_text(encoding="utf-8"))
+        except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+            raise SettingError(f"{path} is not valid TOML: {error}; mend that line") from error
+
+    def _take_all(self, values: Mapping[str, Any], source: str, *, keep_home: bool = False) -> None:
+        for name, value in values.items():
+            if not (keep_home and name == "home"):
+                self._take(name, value, source)
+
+    def _take(self, name: str, value: Any, source: str) -> None:
+        setting = _BY_NAME.get(name)
+        if setting is None:
+            near = difflib.get_close_matches(name, _BY_NAME, n=1)
+            hint = f"did you mean {near[0]!r}?" if near else "`watchkeeper settings` lists all"
+            raise SettingError(f"there is no setting {name!r} ({source}); {hint}")
+        self._values[name] = _convert(setting, value, source)
+        self._sources[name] = source
+
+    def __getattr__(self, name: str) -> Any:
+        try:
+            return self.__dict__["_values"][name]
+        except KeyError:
+            raise AttributeError(f"there is no setting {name!r}") from None
+
+    def integer(self, name: str) -> int:
+        """Give a whole-number setting."""
+        return int(self._values[name])
+
+    def number(self, name: str) -> float:
+        """Give a numeric setting."""
+        return float(self._values[name])
+
+    def text(self, name: str) -> str:
+        """Give a text setting."""
+        return str(self._values[name])
+
+    def flag(self, name: str) -> bool:
+        """Give a yes-or-no setting."""
+        return bool(self._values[name])
+
+    def path(self, name: str) -> Path:
+        """Give a setting that names a file or folder, with `~` expanded."""
+        return Path(self.text(name)).expanduser()
+
+    def table(self) -> list[dict[str, Any]]:
+        """Give every setting as {name, value, default, source, help}, in the order of SETTINGS."""
+        return [
+            {
+                "name": setting.name,
+                "value": self._values[setting.name],
+                "default": setting.default,
+                "source": self._sources[setting.name],
+                "help": setting.help,
+            }
+            for setting in SETTINGS
+        ]
+
+
+def _convert(setting: Setting, value: Any, source: str) -> Value:
+    kind = type(setting.default)
+    try:
+        converted = _as_flag(value) if kind is bool else kind(value)
+    except (TypeError, ValueError):
+        raise SettingError(
+            f"setting {setting.name} = {value!r} ({source}) is not {_KINDS[kind]}; the default is {setting.default!r}"
+        ) from None
+    if setting.minimum is not None and not float(converted) >= setting.minimum:
+        raise SettingError(f"setting {setting.name} = {value!r} ({source}) is below the least allowed, {setting.minimum:g}")
+    return converted
+
+
+_KINDS = {bool: "true or false", int: "a whole number", float: "a number", str: "text"}
+
+
+def _as_flag(value: Any) -> bool:
+    if isinstance(value, bool):
+        return value
+    text = str(value).strip().lower()
+    if text in {"1", "true", "yes", "on"}:
+        return True
+    if text in {"0", "false", "no", "off"}:
+        return False
+    raise ValueError(value)

@@ -1,0 +1,1 @@
+"""The durable store: write-ahead log, Parquet segments, SQL over both, metadata in SQLite. Does not know OTLP."""
