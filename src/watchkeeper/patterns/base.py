@@ -17,7 +17,7 @@ class Template(NamedTuple):
 
     id: int
     text: str
-    count: int
+    lines: int
     first_unix_ns: int
     last_unix_ns: int
     examples: tuple[str, ...]
