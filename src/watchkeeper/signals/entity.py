@@ -21,7 +21,7 @@ _WORKLOADS = (
 class Entity(NamedTuple):
     """One watched thing; each part is "" when not said.
 
-    `key` is what findings and stored rows carry: `service@namespace/pod` and the like, with parts left out that are empty.
+    `key` is what findings and stored rows carry.
     """
 
     cluster: str = ""

@@ -31,7 +31,7 @@ class FindingSeverity(StrEnum):
 
 @dataclass(frozen=True)
 class Band:
-    """What was expected or seen: a range of values (either end may be None for 'no bound') with its unit, and in words."""
+    """What was expected or seen, in words and as a range of values; either end may be None for 'no bound'."""
 
     text: str
     low: float | None = None
@@ -107,3 +107,20 @@ def finding_id(kind: str, entity: str, subject: str, opened_unix_ns: int) -> str
     """Give the id of a finding: 16 hexadecimal digits, the same for the same four facts."""
     text = "\x1f".join((kind, entity, subject, str(opened_unix_ns)))
     return hashlib.blake2b(text.encode(), digest_size=8).hexdigest()
+
+
+def finding_from_dict(data: dict[str, Any]) -> Finding:
+    """Read a finding back from `as_dict`'s form; fields that this version does not know are left out."""
+    known = {name: data[name] for name in Finding.__dataclass_fields__ if name in data}
+    template_id = known.get("template_id")
+    known["template_id"] = None if template_id is None else int(template_id)
+    known["severity"] = FindingSeverity(known["severity"])
+    known["state"] = FindingState(known["state"])
+    known["expected"] = Band(**known["expected"])
+    known["seen"] = Band(**known["seen"])
+    known["baseline"] = Baseline(**known["baseline"])
+    known["evidence"] = tuple(
+        Evidence(**{**item, "points": tuple((int(at), float(value)) for at, value in item["points"])})
+        for item in known["evidence"]
+    )
+    return Finding(**known)

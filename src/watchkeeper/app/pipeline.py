@@ -1,0 +1,227 @@
+"""The pipeline: durable batches in, template ids and findings out, one thread, in the order of the write-ahead log.
+
+Batches that wait together are mined and scored together, then each is given back to the store with its template ids.
+Event time decides; while nothing comes, event time moves on with the wall clock, so that silence closes windows.
+Receiving never waits for this thread: what bounds it is the store's memory cap.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import NamedTuple
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from watchkeeper.app.tail import Tail
+from watchkeeper.detect.base import Detector
+from watchkeeper.patterns.miner import TemplateMiner
+from watchkeeper.signals.finding import Finding
+from watchkeeper.signals.schema import LOGS, Signal
+from watchkeeper.store.store import Store
+
+ROWS_TOGETHER_MAX = 50_000
+FLUSH_EVERY_S = 1.0
+
+log = logging.getLogger(__name__)
+
+
+class Item(NamedTuple):
+    """One durable batch on its way."""
+
+    sequence: int
+    signal: Signal
+    batch: pa.RecordBatch
+    arrived_s: float
+
+
+@dataclass
+class PipelineStats:
+    """How far the pipeline has come; `lag_s` is the age of the oldest batch that waits."""
+
+    pending_batches: int = 0
+    lag_s: float = 0.0
+    lines_mined: int = 0
+    failures: int = 0
+    last_failure: str = ""
+
+
+class Pipeline:
+    """Mines, enriches, detects. `submit` may be called from any thread; all else happens in the pipeline's own."""
+
+    def __init__(
+        self,
+        store: Store,
+        miner: TemplateMiner,
+        detectors: Sequence[Detector],
+        *,
+        tail: Tail,
+        publish: Callable[[list[Finding]], None],
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._store = store
+        self._miner = miner
+        self._detectors = detectors
+        self._tail = tail
+        self._publish = publish
+        self._clock = clock
+        self._waiting: deque[Item] = deque()
+        self._changed = threading.Condition()
+        self._stopping = False
+        self._working_since_s: float | None = None
+        self._thread = threading.Thread(target=self._run, name="pipeline", daemon=True)
+        self._newest_event_ns = 0
+        self._newest_event_at_s = clock()
+        self.stats_counted = PipelineStats()
+        self.sequence = 0
+        self.state_lock = threading.RLock()
+
+    def start(self) -> None:
+        """Start the thread."""
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Finish what waits, then end the thread."""
+        with self._changed:
+            self._stopping = True
+            self._changed.notify_all()
+        if self._thread.is_alive():
+            self._thread.join()
+
+    def submit(self, sequence: int, signal: Signal, batch: pa.RecordBatch) -> None:
+        """Take in one durable batch; never blocks."""
+        with self._changed:
+            self._waiting.append(Item(sequence, signal, batch, self._clock()))
+            if len(self._waiting) == 1:
+                self._changed.notify_all()
+
+    def wait_idle(self, timeout_s: float) -> bool:
+        """Wait until nothing is pending; False when the time ran out."""
+        with self._changed:
+            return self._changed.wait_for(lambda: not self._waiting and self._working_since_s is None, timeout_s)
+
+    def stats(self) -> PipelineStats:
+        """Give the counters of this moment."""
+        with self._changed:
+            stats = PipelineStats(**vars(self.stats_counted))
+            stats.pending_batches = len(self._waiting)
+            oldest = self._working_since_s if self._working_since_s is not None else None
+            if oldest is None and self._waiting:
+                oldest = self._waiting[0].arrived_s
+            stats.lag_s = max(0.0, self._clock() - oldest) if oldest is not None else 0.0
+            return stats
+
+    def _run(self) -> None:
+        flushed_s = self._clock()
+        while True:
+            with self._changed:
+                if not self._waiting and not self._stopping:
+                    self._changed.wait(FLUSH_EVERY_S)
+                items = self._take()
+                if not items and self._stopping:
+                    return
+                self._working_since_s = items[0].arrived_s if items else None
+            if items:
+                self._work(items)
+            if self._clock() - flushed_s >= FLUSH_EVERY_S:
+                flushed_s = self._clock()
+                self._flush()
+            with self._changed:
+                self._working_since_s = None
+                self._changed.notify_all()
+
+    def _take(self) -> list[Item]:
+        """Take the longest run of batches of one signal that stays under ROWS_TOGETHER_MAX; called under the lock."""
+        items: list[Item] = []
+        rows = 0
+        while self._waiting and (not items or self._waiting[0].signal == items[0].signal):
+            rows += self._waiting[0].batch.num_rows
+            if items and rows > ROWS_TOGETHER_MAX:
+                break
+            items.append(self._waiting.popleft())
+        return items
+
+    def _work(self, items: list[Item]) -> None:
+        """Process the batches; a failure here is a fault of ours: it is told and counted, and the data stays stored."""
+        with self.state_lock:
+            try:
+                enriched = self._mine(items) if items[0].signal is Signal.LOGS else [item.batch for item in items]
+            except Exception as error:  # noqa: BLE001 - the boundary: one bad batch must not end the pipeline
+                self._failed("mining", error)
+                enriched = [item.batch for item in items]
+            for item, batch in zip(items, enriched, strict=True):
+                columns = {"template_id": batch.column("template_id")} if item.signal is Signal.LOGS else {}
+                self._store.enrich(item.sequence, item.signal, columns)
+                self._tail.publish(item.signal, batch)
+            try:
+                self._detect(enriched, items[0].signal)
+            except Exception as error:  # noqa: BLE001 - the boundary: as above
+                self._failed("detection", error)
+            self.sequence = max(self.sequence, items[-1].sequence)
+
+    def _mine(self, items: list[Item]) -> list[pa.RecordBatch]:
+        bodies = pa.chunked_array([item.batch.column("body") for item in items]).combine_chunks()
+        times = pa.chunked_array([item.batch.column("time_unix_ns") for item in items]).combine_chunks()
+        ids = self._miner.match(bodies, times)
+        self.stats_counted.lines_mined += len(ids)
+        enriched, start = [], 0
+        index = LOGS.get_field_index("template_id")
+        for item in items:
+            rows = item.batch.num_rows
+            enriched.append(item.batch.set_column(index, LOGS.field(index), ids.slice(start, rows)))
+            start += rows
+        return enriched
+
+    def _detect(self, batches: list[pa.RecordBatch], signal: Signal) -> None:
+        if signal is not Signal.LOGS:
+            return
+        rows = sum(batch.num_rows for batch in batches)
+        if rows == 0:
+            return
+        together = batches[0] if len(batches) == 1 else pa.concat_batches(batches)
+        newest = pc.max(together.column("time_unix_ns")).as_py()
+        if newest > self._newest_event_ns:
+            self._newest_event_ns, self._newest_event_at_s = newest, self._clock()
+        for detector in self._detectors:
+            self._tell(detector.learn(together))
+
+    def _flush(self) -> None:
+        """Let event time move on with the clock since the newest event."""
+        if not self._newest_event_ns:
+            return
+        quiet_ns = int((self._clock() - self._newest_event_at_s) * 1e9)
+        with self.state_lock:
+            try:
+                for detector in self._detectors:
+                    self._tell(detector.flush(self._newest_event_ns + quiet_ns))
+            except Exception as error:  # noqa: BLE001 - the boundary: as in _work
+                self._failed("detection", error)
+
+    def _tell(self, findings: list[Finding]) -> None:
+        if findings:
+            self._publish(findings)
+
+    def _failed(self, stage: str, error: Exception) -> None:
+        self.stats_counted.failures += 1
+        self.stats_counted.last_failure = f"{stage}: {type(error).__name__}: {error}"
+        log.exception("%s failed; the telemetry is stored and this batch is not judged", stage)
+
+    def save(self, folder: Path) -> None:
+        """Write the miner's and the detectors' state into the folder."""
+        with self.state_lock:
+            self._miner.save(folder / "patterns")
+            for number, detector in enumerate(self._detectors):
+                detector.save(folder / f"detector-{number}")
+
+    def load(self, folder: Path) -> None:
+        """Take up what `save` wrote; raises StoreError when it is damaged or of a newer version."""
+        with self.state_lock:
+            self._miner.load(folder / "patterns")
+            for number, detector in enumerate(self._detectors):
+                detector.load(folder / f"detector-{number}")

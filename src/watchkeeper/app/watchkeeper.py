@@ -1,0 +1,180 @@
+"""Watchkeeper as one object: opens the store, takes up what was learned, and runs receiver, pipeline and housekeeping.
+
+Transports and pages are not its business: receive/http.py, receive/grpc_server.py and gateway/ are given this object.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+
+from watchkeeper.app.checkpoint import Checkpoints
+from watchkeeper.app.findings import FindingStore
+from watchkeeper.app.housekeeping import Housekeeping, Task
+from watchkeeper.app.patterns import Patterns
+from watchkeeper.app.pipeline import Pipeline
+from watchkeeper.app.tail import Tail
+from watchkeeper.detect.base import LearningState
+from watchkeeper.detect.logs import LogDetector
+from watchkeeper.patterns.miner import TemplateMiner
+from watchkeeper.receive.decode import decode, decoder_name
+from watchkeeper.receive.ledger import Ledger
+from watchkeeper.receive.receiver import Receiver
+from watchkeeper.receive.tokens import Tokens
+from watchkeeper.settings import DAY_S, Settings
+from watchkeeper.signals.finding import Finding
+from watchkeeper.signals.schema import Signal
+from watchkeeper.store.store import Store
+from watchkeeper.store.wal import Entry
+from watchkeeper.version import __version__
+
+CHECKPOINT_EVERY_S = 60.0
+LEDGER_EVERY_S = 5.0
+RETENTION_EVERY_S = 60.0
+LAG_DEGRADED_S = 30.0
+
+log = logging.getLogger(__name__)
+
+
+class Watchkeeper:
+    """The running program; `start` before use, `stop` after. Parts are attributes, for transports to be built on."""
+
+    def __init__(self, settings: Settings, *, now_unix_ns: Callable[[], int] = time.time_ns) -> None:
+        self.settings = settings
+        self._now_unix_ns = now_unix_ns
+        self.started_unix_ns = now_unix_ns()
+        self.endpoints: dict[str, str] = {}
+        self._ready = False
+        home = settings.path("home")
+        home.mkdir(parents=True, exist_ok=True, mode=0o700)
+        self.store = Store.open(home, settings, _decode_entry)
+        try:
+            self._build(home)
+        except BaseException:
+            self.store.close()
+            raise
+
+    def _build(self, home: Path) -> None:
+        settings = self.settings
+        self.tokens = Tokens(self.store.metadata)
+        self.ledger = Ledger(self.store.metadata)
+        self.findings = FindingStore(self.store.metadata)
+        self.receiver = Receiver(self.store, self.ledger, self.tokens, settings)
+        self.tail = Tail()
+        self._miner = TemplateMiner(templates_max=settings.integer("templates_max"))
+        self.patterns = Patterns(self._miner)
+        self._log_detector = LogDetector(
+            self.patterns.text,
+            warmup_s=settings.number("detect_warmup_s"),
+            window_s=settings.number("detect_window_s"),
+            close_s=settings.number("finding_close_s"),
+        )
+        self._pipeline = Pipeline(self.store, self._miner, [self._log_detector], tail=self.tail, publish=self._publish)
+        self._checkpoints = Checkpoints(home / "state")
+        self._housekeeping = Housekeeping(
+            [
+                Task("ledger", LEDGER_EVERY_S, self.ledger.flush),
+                Task("retention", RETENTION_EVERY_S, self._retain),
+                Task("checkpoint", CHECKPOINT_EVERY_S, self._checkpoint),
+            ]
+        )
+
+    def start(self) -> None:
+        """Take up learned state, judge what was stored but not yet judged, then begin to take telemetry."""
+        learned = self._checkpoints.load(self._pipeline.load)
+        self._pipeline.sequence = learned
+        for sequence, signal, batch in self.store.recovered():
+            self._pipeline.submit(sequence, signal, batch)
+        self.store.on_durable(self._pipeline.submit)
+        self._pipeline.start()
+        self._housekeeping.start()
+        self._ready = True
+
+    def stop(self) -> None:
+        """Stop taking telemetry, finish what waits, write learned state and close the store."""
+        self._ready = False
+        self._housekeeping.stop()
+        self._pipeline.stop()
+        self._checkpoint()
+        self.ledger.flush()
+        self.store.close()
+
+    @property
+    def ready(self) -> tuple[bool, str]:
+        """Tell whether telemetry is taken, and if not, why."""
+        if not self._ready:
+            return False, "starting or stopping"
+        return True, ""
+
+    def learning(self) -> list[LearningState]:
+        """Tell, for each service, how far learning has come."""
+        return self._log_detector.learning()
+
+    def wait_idle(self, timeout_s: float) -> bool:
+        """Wait until all that was acknowledged is judged too; False when the time ran out."""
+        return self._pipeline.wait_idle(timeout_s)
+
+    def status(self) -> dict[str, Any]:
+        """Give the state of everything as plain data; docs/api.md describes it as `Status`."""
+        now = self._now_unix_ns()
+        pipeline = self._pipeline.stats()
+        store = self.store.stats()
+        problems = self._problems(pipeline.lag_s, pipeline.failures, pipeline.last_failure, list(store.quarantined))
+        return {
+            "version": __version__,
+            "started_unix_ns": now if not self.started_unix_ns else self.started_unix_ns,
+            "uptime_s": (now - self.started_unix_ns) / 1e9,
+            "ready": self._ready,
+            "state": "degraded" if problems else "healthy",
+            "problems": problems,
+            "endpoints": dict(self.endpoints),
+            "decoder": decoder_name(),
+            "ingest": self._ingest(),
+            "store": store.as_dict(),
+            "pipeline": {
+                "lag_s": pipeline.lag_s,
+                "pending_batches": pipeline.pending_batches,
+                "lines_mined": pipeline.lines_mined,
+                "templates": self.patterns.count(),
+            },
+            "learning": [vars(state) for state in self.learning()],
+            "findings": self.findings.counts(now),
+        }
+
+    def _ingest(self) -> dict[str, dict[str, float]]:
+        totals, rates = self.ledger.totals(), self.ledger.rates()
+        return {signal.value: {**totals[signal], "per_second": rates[signal]} for signal in Signal}
+
+    def _problems(self, lag_s: float, failures: int, last_failure: str, quarantined: list[str]) -> list[str]:
+        problems = [*self._checkpoints.problems, *self._housekeeping.problems(), *quarantined]
+        if lag_s > LAG_DEGRADED_S:
+            problems.append(f"detection is {lag_s:.0f} s behind what is received; lower the load or add cores")
+        if failures:
+            problems.append(f"{failures} batches could not be judged; the last: {last_failure}")
+        return problems
+
+    def _publish(self, findings: list[Finding]) -> None:
+        self.findings.put(findings)
+
+    def _retain(self) -> None:
+        now = self._now_unix_ns()
+        self.store.retain_now(now)
+        self.store.compact_now()
+        age_ns = int(self.settings.number("findings_days_max") * DAY_S * 1e9)
+        self.findings.delete_closed_before(now - age_ns)
+
+    def _checkpoint(self) -> None:
+        with self._pipeline.state_lock:
+            self._checkpoints.save(self._pipeline.sequence, self._pipeline.save)
+
+
+def _decode_entry(entry: Entry) -> pa.RecordBatch:
+    decoded = decode(
+        entry.signal, entry.encoding, entry.payload, sender=entry.sender, received_unix_ns=entry.received_unix_ns
+    )
+    return decoded.batch

@@ -1,0 +1,82 @@
+"""`watchkeeper up`: runs Watchkeeper in the foreground until Ctrl-C."""
+
+from __future__ import annotations
+
+import json
+import logging
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from watchkeeper.errors import SettingError
+from watchkeeper.settings import Settings
+
+if TYPE_CHECKING:
+    from watchkeeper.app.watchkeeper import Watchkeeper
+
+app = typer.Typer()
+
+
+def read_settings(chosen: list[str], config: Path | None) -> Settings:
+    """Make Settings of `name=value` texts and a configuration file; raises SettingError for any other form."""
+    pairs: dict[str, str] = {}
+    for text in chosen:
+        name, separator, value = text.partition("=")
+        if not separator:
+            raise SettingError(f"--set {text!r} is not of the form name=value; `watchkeeper settings` lists the names")
+        pairs[name.strip()] = value.strip()
+    return Settings(chosen=pairs, file=config)
+
+
+@app.command()
+def up(
+    chosen: Annotated[
+        list[str] | None, typer.Option("--set", metavar="NAME=VALUE", help="A setting; may be repeated.")
+    ] = None,
+    config: Annotated[Path | None, typer.Option(help="A TOML file of settings.")] = None,
+    home: Annotated[Path | None, typer.Option(help="Folder of all state; the same as --set home=PATH.")] = None,
+    json_ready: Annotated[
+        bool, typer.Option("--json-ready", help="Print one JSON line with the addresses once ready, and nothing else.")
+    ] = False,
+    verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Log what happens.")] = False,
+) -> None:
+    """Run Watchkeeper: OTLP on 4317 (gRPC) and 4318 (HTTP), page and API on 8080, until Ctrl-C."""
+    settings = read_settings([*(chosen or []), *([f"home={home}"] if home else [])], config)
+    logging.basicConfig(
+        level=logging.INFO if verbose else logging.WARNING, format="%(asctime)s %(levelname)s %(name)s: %(message)s"
+    )
+    from watchkeeper.gateway.serve import serve
+
+    def ready(keeper: Watchkeeper) -> None:
+        if json_ready:
+            print(json.dumps(keeper.endpoints), flush=True)
+        else:
+            _greet(keeper)
+
+    _run(serve(settings, ready))
+
+
+def _run(coroutine: object) -> None:
+    import asyncio
+
+    try:
+        import uvloop
+    except ImportError:
+        asyncio.run(coroutine)  # type: ignore[arg-type]
+    else:
+        uvloop.run(coroutine)
+
+
+def _greet(keeper: Watchkeeper) -> None:
+    said = keeper.endpoints
+    typer.echo(f"Watchkeeper is ready; Ctrl-C stops it. State is kept in {keeper.settings.path('home')}")
+    typer.echo(f"  page and API  {said['http']}")
+    typer.echo(f"  OTLP/HTTP     {said['otlp_http']}")
+    typer.echo(f"  OTLP/gRPC     {said['otlp_grpc']}")
+    if not keeper.status()["store"]["signals"]["logs"]["rows"]:
+        typer.echo("Nothing is stored yet. Send something:")
+        typer.echo(
+            f"  export OTEL_EXPORTER_OTLP_ENDPOINT={said['otlp_http']} OTEL_EXPORTER_OTLP_PROTOCOL=http/protobuf"
+        )
+        typer.echo(f"  watchkeeper replay --to {said['otlp_http']} FILE")
