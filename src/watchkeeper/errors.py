@@ -12,6 +12,7 @@
     │   └── DiskNearlyFull      the disk has less free space than the floor
     ├── Unauthorized            no token, or one that is not known
     ├── Forbidden               the token's role does not allow it
+    ├── Unreachable             a server that does not answer
     ├── StoreError              the store cannot be opened or written
     │   └── NewerFormat         the store was written by a newer Watchkeeper
     ├── QueryError              a query that DuckDB or the search language refuses
@@ -79,6 +80,10 @@ class Unauthorized(WatchkeeperError):
 
 class Forbidden(WatchkeeperError):
     """The token is known and its role does not allow the request."""
+
+
+class Unreachable(WatchkeeperError):
+    """A server cannot be reached: nothing listens there, or it does not answer in time."""
 
 
 class StoreError(WatchkeeperError):
