@@ -1,0 +1,45 @@
+// Severities of log records and findings: their order, words and colours.
+
+import type { Finding } from './types'
+
+export const LOG_SEVERITIES = [
+  { name: 'trace', min: 1 },
+  { name: 'debug', min: 5 },
+  { name: 'info', min: 9 },
+  { name: 'warn', min: 13 },
+  { name: 'error', min: 17 },
+  { name: 'fatal', min: 21 },
+] as const
+
+/** The colour variable of a log severity number. */
+export function logColour(severity_number: number): string {
+  if (severity_number >= 17) return 'critical'
+  if (severity_number >= 13) return 'warning'
+  if (severity_number >= 9) return 'info'
+  return 'faint'
+}
+
+/** The colour variable of a severity's name. */
+export function namedColour(severity: string): string {
+  return logColour(LOG_SEVERITIES.find(({ name }) => severity.toLowerCase().startsWith(name))?.min ?? 0)
+}
+
+const ORDER = { critical: 0, warning: 1, info: 2 }
+
+/** What matters most first, then the newest. */
+export function byWeight(a: Finding, b: Finding): number {
+  return (ORDER[a.severity] ?? 3) - (ORDER[b.severity] ?? 3) || Number(b.last_unix_ns) - Number(a.last_unix_ns)
+}
+
+const KINDS: Record<string, string> = {
+  'log.template.unseen': 'a line never seen before',
+  'log.template.new': 'a line never seen before',
+  'log.template.rate': 'how often a line comes',
+  'log.error.rate': 'how many errors are logged',
+  'log.errors.rate': 'how many errors are logged',
+}
+
+/** A kind in words where there are words for it. */
+export function kindText(kind: string): string {
+  return KINDS[kind] ?? kind.replaceAll('.', ' · ')
+}

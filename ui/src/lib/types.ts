@@ -1,0 +1,232 @@
+// The shapes of the HTTP API (docs/api.md). Times are Unix nanoseconds and may come as text, for 2^53 is too small.
+
+export type Ns = string | number
+
+export type SignalName = 'logs' | 'metrics' | 'spans'
+export const SIGNALS: readonly SignalName[] = ['logs', 'metrics', 'spans']
+
+export interface IngestCounts {
+  accepted: number
+  rejected: number
+  dropped: number
+  deduplicated: number
+  per_second: number
+}
+
+export interface StoredSignal {
+  rows: number
+  bytes: number
+  segments: number
+  oldest_unix_ns: Ns | null
+  newest_unix_ns: Ns | null
+}
+
+export interface Learning {
+  service: string
+  state: 'warming' | 'watching'
+  learned_s: number
+  needed_s: number
+  lines: number
+}
+
+export interface Status {
+  version: string
+  started_unix_ns: Ns
+  uptime_s: number
+  ready: boolean
+  state: 'healthy' | 'degraded' | 'error'
+  problems: string[]
+  endpoints: { otlp_grpc: string; otlp_http: string; http: string }
+  decoder: string
+  ingest: Record<SignalName, IngestCounts>
+  store: {
+    folder: string
+    bytes: number
+    disk_free_bytes: number
+    wal_bytes: number
+    hot_bytes: number
+    quarantined: number
+    signals: Record<SignalName, StoredSignal>
+  }
+  pipeline: { lag_s: number; pending_batches: number; lines_mined: number; templates: number }
+  learning: Learning[]
+  findings: { open: number; opened_1h: number }
+}
+
+export interface LedgerRow {
+  sender: string
+  signal: string
+  protocol: string
+  requests: number
+  accepted: number
+  rejected: number
+  dropped: number
+  deduplicated: number
+  refused: number
+  bytes: number
+  first_unix_ns: Ns
+  last_unix_ns: Ns
+  last_error: string
+}
+
+export interface Service {
+  service: string
+  logs: number
+  errors: number
+  spans: number
+  span_errors: number
+  metric_points: number
+  logs_per_second: number
+  last_unix_ns: Ns
+  findings_open: number
+  sparkline: number[]
+  errors_sparkline: number[]
+}
+
+export type Attributes = Record<string, unknown>
+
+export interface LogRecord {
+  time_unix_ns: Ns
+  severity_number: number
+  severity: string
+  service: string
+  entity: string
+  body: string
+  body_type: number | string
+  attributes: Attributes
+  resource_attributes: Attributes
+  scope_name: string
+  trace_id: string
+  span_id: string
+  event_name: string
+  template_id: string | null
+  key: string
+}
+
+export interface LogPage {
+  items: LogRecord[]
+  next_cursor: string | null
+  scanned: number
+}
+
+export interface Histogram {
+  from: Ns
+  to: Ns
+  step_ns: Ns
+  items: { time_unix_ns: Ns; count: number; errors: number }[]
+}
+
+export interface Pattern {
+  template_id: string
+  template: string
+  count: number
+  first_unix_ns: Ns
+  last_unix_ns: Ns
+  services: string[]
+  severity: string
+  sparkline: number[]
+  examples: string[]
+  parameters?: unknown
+}
+
+export interface Band {
+  text: string
+  low: number | null
+  high: number | null
+  unit: string
+}
+
+export interface Evidence {
+  kind: string
+  text: string
+  time_unix_ns: Ns
+  trace_id: string
+  points: [Ns, number][]
+}
+
+export interface Finding {
+  id: string
+  kind: string
+  signal: string
+  service: string
+  entity: string
+  subject: string
+  title: string
+  why: string
+  severity: 'info' | 'warning' | 'critical'
+  score: number
+  count: number
+  first_unix_ns: Ns
+  last_unix_ns: Ns
+  expected: Band
+  seen: Band
+  baseline: { from_unix_ns: Ns; to_unix_ns: Ns; windows: number; lines: number }
+  state: 'open' | 'closed'
+  template_id: string | null
+  template: string
+  evidence: Evidence[]
+  detected_unix_ns: Ns
+  attributes: Attributes
+}
+
+export interface FindingPage {
+  items: Finding[]
+  next_cursor: string | null
+}
+
+export interface Metric {
+  name: string
+  kind: string
+  unit: string
+  description: string
+  services: string[]
+  series: number
+  last_unix_ns: Ns
+  attributes?: string[]
+}
+
+export interface Series {
+  labels: Record<string, string>
+  times_unix_ns: Ns[]
+  values: (number | null)[]
+}
+
+export interface SeriesAnswer {
+  step_ns: Ns
+  items: Series[]
+}
+
+export interface TraceSummary {
+  trace_id: string
+  root_service: string
+  root_name: string
+  start_unix_ns: Ns
+  duration_ms: number
+  spans: number
+  errors: number
+  services: string[]
+}
+
+export interface Span {
+  span_id: string
+  parent_span_id: string
+  service: string
+  name: string
+  kind: number | string
+  start_unix_ns: Ns
+  duration_ns: Ns
+  status_code: number | string
+  status_message: string
+  attributes: Attributes
+  resource_attributes: Attributes
+  events: unknown[]
+  links: unknown[]
+}
+
+export interface SettingRow {
+  name: string
+  value: unknown
+  default: unknown
+  source: string
+  help: string
+}
