@@ -51,10 +51,10 @@ ALL_TIME = TimeRange(0, TIME_MAX_UNIX_NS)
 
 
 def rows(
-    store: Queryable, query: str, parameters: Sequence[Any] = (), *, within: TimeRange = ALL_TIME
+    store: Queryable, query: str, parameters: Sequence[Any] | Mapping[str, Any] = (), *, within: TimeRange = ALL_TIME
 ) -> list[dict[str, Any]]:
     """Run a query and give its rows as dictionaries; `within` tells the store which files can hold any."""
-    table = store.sql(query, list(parameters), rows_max=READ_ROWS_MAX, time_range_unix_ns=(within[0], within[1]))
+    table = store.sql(query, parameters, rows_max=READ_ROWS_MAX, time_range_unix_ns=(within[0], within[1]))
     return table.to_pylist()  # type: ignore[no-any-return]
 
 

@@ -28,15 +28,14 @@ class LiveFilter:
             return [], 0
         self._connection.register("logs", pa.Table.from_batches(batches))
         try:
-            found = self._connection.execute(
+            found = self._connection.sql(
                 f"""SELECT {RECORD_COLUMNS}, {DIGEST} AS digest, count(*) OVER () AS matched
                     FROM logs WHERE {self._condition.sql}
                     ORDER BY time_unix_ns DESC, batch DESC, digest DESC LIMIT ?""",
-                [*self._condition.parameters, limit],
+                params=[*self._condition.parameters, limit],
             ).to_arrow_table()
         finally:
             self._connection.unregister("logs")
-        assert found is not None
         rows = found.to_pylist()
         left_out = rows[0]["matched"] - len(rows) if rows else 0
         return records(rows)[::-1], left_out
