@@ -6,10 +6,12 @@
     ├── DuplicateName           a registry was given a name that it holds already
     ├── MissingExtra            an optional dependency is needed and not installed
     ├── MalformedTelemetry      bytes that are not what they claim to be; a retry cannot help
+    │   └── UnsupportedEncoding a content type or compression that is not known here
     ├── TooLarge                a request over the size limit; a retry cannot help
     ├── Refused                 not now: the sender is to retry after `retry_after_s`
     │   ├── QueueFull           the bounded memory for telemetry is full
-    │   └── DiskNearlyFull      the disk has less free space than the floor
+    │   ├── DiskNearlyFull      the disk has less free space than the floor
+    │   └── InternalFault       something of ours failed and is logged; a retry may well succeed
     ├── Unauthorized            no token, or one that is not known
     ├── Forbidden               the token's role does not allow it
     ├── Unreachable             a server that does not answer
@@ -51,6 +53,18 @@ class MalformedTelemetry(WatchkeeperError):
     """Bytes are not what they claim to be; sending them again cannot help."""
 
 
+class UnsupportedEncoding(MalformedTelemetry):
+    """A request is in a content type or a compression that is not known here.
+
+    `known` lists those that are, and `header` names the header of the answer in which HTTP tells them.
+    """
+
+    def __init__(self, message: str, *, header: str, known: str) -> None:
+        super().__init__(message)
+        self.header = header
+        self.known = known
+
+
 class TooLarge(WatchkeeperError):
     """A request is over the size limit; sending it again cannot help."""
 
@@ -74,6 +88,10 @@ class DiskNearlyFull(Refused):
     """The disk has less free space than `disk_free_bytes_min`, or a write found it full."""
 
 
+class InternalFault(Refused):
+    """Something of ours failed unexpectedly; it is logged, and the sender is to retry."""
+
+
 class Unauthorized(WatchkeeperError):
     """A request carries no token, or one that is unknown, expired or revoked."""
 
@@ -95,7 +113,14 @@ class NewerFormat(StoreError):
 
 
 class QueryError(WatchkeeperError):
-    """A query is refused: its syntax, a name in it, its cost."""
+    """A query is refused: its syntax, a name in it, its cost.
+
+    `position` is the character (from 0) that it fails at, where that is known.
+    """
+
+    def __init__(self, message: str, *, position: int | None = None) -> None:
+        super().__init__(message)
+        self.position = position
 
 
 class NotFound(WatchkeeperError):

@@ -47,6 +47,7 @@ SETTINGS: tuple[Setting, ...] = (
     Setting("home", _home(), "Folder of all state: telemetry, metadata, models, certificates."),
     Setting("data", _cache(), "Folder of public data sets; `watchkeeper data fetch NAME` fills it."),
     Setting("bind", "127.0.0.1", "Address to listen on. Anything but loopback needs tokens or client certificates."),
+    Setting("host_names", "", "Names besides localhost by which the page may be reached, comma-separated."),
     Setting("insecure", False, "Listen beyond loopback without authentication. Only for networks you trust entirely."),
     Setting("otlp_grpc_port", 4317, "Port of OTLP over gRPC; 0 takes a free one.", 0),
     Setting("otlp_http_port", 4318, "Port of OTLP over HTTP; 0 takes a free one.", 0),

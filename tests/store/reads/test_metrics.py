@@ -325,7 +325,7 @@ def test_an_unknown_metric_has_no_series(tables):
 
 
 def test_the_catalogue(tables):
-    points(tables, "gauge", [1, 2], service="a", unit="By", description="Memory in use")
+    points(tables, "gauge", [1, 2], service="a", unit="By", description="Memory in use", attributes={"b": 1, "a": 2})
     counter(tables, [1], service="b", series=3)
     gauge, counted = list_metrics(tables, TimeRange(START, START + 600 * SECOND))
     assert (counted["kind"], counted["aggregations"][0]) == ("gauge", "avg") or (
@@ -336,6 +336,7 @@ def test_the_catalogue(tables):
     assert [(m["name"], m["unit"], m["series"], m["services"], m["last_unix_ns"]) for m in described] == [
         ("m", "By", 1, ["a"], str(START + 10 * SECOND))
     ]
+    assert described[0]["attributes"] == ["a", "b"]
     assert list_metrics(tables, TimeRange(START, START + 600 * SECOND), service="c") == []
 
 

@@ -247,4 +247,4 @@ def _error(query: str, position: int, what: str) -> QueryError:
     """Make the error that shows the place: the line of the query, and a caret below it."""
     start = max(0, position - 60)
     shown = "".join(" " if character.isspace() else character for character in query[start : position + 60])
-    return QueryError(f"{what}\n  {shown}\n  {' ' * (position - start)}^")
+    return QueryError(f"{what}\n  {shown}\n  {' ' * (position - start)}^", position=position)

@@ -24,6 +24,7 @@ POINTS_MAX = 300
 SERIES_MAX = 50
 GROUP_BY_MAX = 5
 METRICS_MAX = 2_000
+ATTRIBUTES_MAX = 50
 STEPS_S = (1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 10_800, 21_600, 43_200, 86_400, 604_800)
 
 QUANTILES = {"p50": 0.5, "p90": 0.9, "p95": 0.95, "p99": 0.99}
@@ -64,12 +65,18 @@ def list_metrics(store: Queryable, within: TimeRange, *, query: str = "", servic
     """Give every metric with a point in the range, by name; `query` is text that its name or description contains."""
     found = rows(
         store,
-        f"""SELECT name, {sql.SHAPE} AS shape, arg_max(unit, time_unix_ns) AS unit,
-                   arg_max(description, time_unix_ns) AS description, list(DISTINCT service) AS services,
-                   count(DISTINCT series) AS series, max(time_unix_ns) AS last_unix_ns, any_value(kind) AS kind
-            FROM metrics WHERE time_unix_ns >= ? AND time_unix_ns < ? AND (? = '' OR service = ?)
-              AND (? = '' OR contains(lower(name), lower(?)) OR contains(lower(description), lower(?)))
-            GROUP BY 1, 2 ORDER BY name, shape LIMIT {METRICS_MAX}""",
+        f"""WITH of_series AS (
+                SELECT name, {sql.SHAPE} AS shape, series, any_value(kind) AS kind, arg_max(unit, time_unix_ns) AS unit,
+                       arg_max(description, time_unix_ns) AS description, any_value(service) AS service,
+                       any_value(attributes) AS attributes, max(time_unix_ns) AS last_unix_ns
+                FROM metrics WHERE time_unix_ns >= ? AND time_unix_ns < ? AND (? = '' OR service = ?)
+                  AND (? = '' OR contains(lower(name), lower(?)) OR contains(lower(description), lower(?)))
+                GROUP BY 1, 2, 3)
+            SELECT name, shape, any_value(kind) AS kind, arg_max(unit, last_unix_ns) AS unit,
+                   arg_max(description, last_unix_ns) AS description, list(DISTINCT service) AS services,
+                   count(*) AS series, max(last_unix_ns) AS last_unix_ns,
+                   list_distinct(flatten(list(json_keys(attributes)))) AS attributes
+            FROM of_series GROUP BY 1, 2 ORDER BY name, shape LIMIT {METRICS_MAX}""",
         [*within, service, service, query, query, query],
         within=within,
     )
@@ -82,6 +89,7 @@ def list_metrics(store: Queryable, within: TimeRange, *, query: str = "", servic
             "services": sorted(name for name in row["services"] if name),
             "series": row["series"],
             "last_unix_ns": str(row["last_unix_ns"]),
+            "attributes": sorted(row["attributes"] or [])[:ATTRIBUTES_MAX],
             "aggregations": list(_ALLOWED.get(row["shape"], _OF_VALUES)),
         }
         for row in found

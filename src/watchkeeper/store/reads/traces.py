@@ -145,6 +145,15 @@ def _span(row: dict[str, Any]) -> dict[str, Any]:
         "scope_name": row["scope_name"] or "",
         "attributes": json_object(row["attributes"]),
         "resource_attributes": json_object(row["resource_attributes"]),
-        "events": json_list(row["events"]),
+        "events": [_times_as_text(event) for event in json_list(row["events"])],
         "links": json_list(row["links"]),
+    }
+
+
+def _times_as_text(event: Any) -> Any:
+    if not isinstance(event, dict):
+        return event
+    return {
+        name: str(value) if name.endswith("unix_ns") and isinstance(value, int) else value
+        for name, value in event.items()
     }
