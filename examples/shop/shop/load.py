@@ -25,7 +25,7 @@ from shop import data
 from shop.layout import Layout
 
 STATS_FILE = "load.json"
-REQUESTS_A_VISIT = 6.5
+REQUESTS_A_VISIT = 5.6
 VISITS_AT_ONCE_MAX = 200
 THINK_S = 0.4
 STATS_EVERY_S = 1.0

@@ -30,7 +30,7 @@ from shop.telemetry import SECONDS_BOUNDS, Telemetry
 
 CALL_TIMEOUT_S = 4.0
 SLOW_S = 0.75
-WATCH_S = 0.5
+WATCH_S = 0.1
 BLOCKED_S = 0.25
 MEMORY_HEADROOM_BYTES = 96 * 2**20
 MEMORY_TOLD_EVERY_S = 5.0
@@ -143,9 +143,10 @@ class Service:
             self._lag_s = max(self._lag_s, lag)
             if lag > BLOCKED_S:
                 self.log.warning("Event loop was blocked for %d ms", lag * 1000)
-            memory = self._process.memory_info().rss
-            if memory > memory_limit and now - told > MEMORY_TOLD_EVERY_S:
-                told = now
+            if now - told < MEMORY_TOLD_EVERY_S:
+                continue
+            told, memory = now, self._process.memory_info().rss
+            if memory > memory_limit:
                 self.log.warning(
                     "Memory use of %d MiB is over the soft limit of %d MiB", memory >> 20, memory_limit >> 20
                 )
