@@ -26,11 +26,14 @@ export interface ChartOptions {
   marks?: [number, string][]
   /** Axes are left out where there is no room for them. */
   bare?: boolean
+  /** Values are bytes: the axis steps in powers of two. */
+  binary?: boolean
   onzoom?: (fromMs: number, toMs: number) => void
   oncursor?: (index: number | null) => void
 }
 
 const FONT = '11px system-ui, -apple-system, "Segoe UI", Roboto, sans-serif'
+const POWERS_OF_TWO = Array.from({ length: 60 }, (_none, power) => 2 ** (power - 4))
 const bars = uPlot.paths.bars?.({ size: [0.82, 40], align: 1, gap: 1 })
 
 function series(line: Line): uPlot.Series {
@@ -62,7 +65,7 @@ function axes(options: ChartOptions): uPlot.Axis[] {
   if (options.bare) return [{ show: false }, { show: false }]
   return [
     { stroke, font: FONT, grid: { show: false }, ticks: { show: false }, space: 70, size: 24, gap: 4, values: timeLabels },
-    { stroke, font: FONT, grid, ticks: { show: false }, size: axisWidth, gap: 6, space: 32, values: (_plot, splits) => splits.map(options.text) },
+    { stroke, font: FONT, grid, ticks: { show: false }, size: axisWidth, gap: 6, space: 32, incrs: options.binary ? POWERS_OF_TWO : undefined, values: (_plot, splits) => splits.map(options.text) },
   ]
 }
 
@@ -137,6 +140,9 @@ function yRange(options: ChartOptions): uPlot.Range.Function {
   return (_plot, min, max) => {
     const top = Math.max(max ?? 0, options.band?.high ?? 0)
     const bottom = Math.min(0, min ?? 0)
+    // A line that hardly moves is drawn close up, or its shape could not be seen; bars and bands stand on zero.
+    const close = options.lines.every((line) => line.kind === 'line') && !options.band && min !== null && min > 0 && max - min < 0.15 * max
+    if (close && max > min) return [min - (max - min) * 0.2, max + (max - min) * 0.2]
     return top === bottom ? [bottom, bottom + 1] : [bottom < 0 ? bottom * 1.08 : 0, top + (top - bottom) * 0.08]
   }
 }

@@ -53,13 +53,24 @@ export function seconds(value: number): string {
   return two(value / 3600, 24, 'd', 'h')
 }
 
+/** "40 s of 60 s", "6 min 52 s of 10 min": short spans stay in one unit, so that they can be compared at a glance. */
+export function progressText(done_s: number, needed_s: number): string {
+  const done = Math.round(Math.min(done_s, needed_s))
+  return needed_s <= 120 ? `${done} s of ${significant(needed_s)} s` : `${seconds(done)} of ${seconds(needed_s)}`
+}
+
 function two(value: number, base: number, large: string, small: string): string {
   const rounded = Math.round(value)
   const rest = rounded % base
   return rest ? `${Math.floor(rounded / base)} ${large} ${rest} ${small}` : `${rounded / base} ${large}`
 }
 
-const UCUM: Record<string, string> = { '1': '', '%': '%', Cel: '°C', ms: 'ms', s: 's', us: 'µs', ns: 'ns' }
+const UCUM: Record<string, string> = { '1': '', Cel: '°C', us: 'µs', By: 'bytes' }
+
+/** A UCUM unit in words for people: "{request}" -> "request", "1" -> "". */
+export function unitText(unit: string): string {
+  return clean(UCUM[unit] ?? unit.replace(/[{}]/g, ''))
+}
 
 /** A metric's value with its unit (UCUM as OpenTelemetry sends it): (2048, "By") -> "2 KiB". */
 export function withUnit(value: number | null | undefined, unit: string): string {
@@ -70,7 +81,7 @@ export function withUnit(value: number | null | undefined, unit: string): string
   if (unit === 'ms') return seconds(value / 1e3)
   if (unit === 'us') return seconds(value / 1e6)
   if (unit === 'ns') return seconds(value / 1e9)
-  const word = UCUM[unit] ?? unit.replace(/[{}]/g, '')
+  const word = unitText(unit)
   return word ? `${short(value)} ${word}` : short(value)
 }
 

@@ -11,12 +11,11 @@ export const LOG_SEVERITIES = [
   { name: 'fatal', min: 21 },
 ] as const
 
-/** The colour variable of a log severity number. */
+/** The colour variable of a log severity number: only what deserves a look has a colour. */
 export function logColour(severity_number: number): string {
   if (severity_number >= 17) return 'critical'
   if (severity_number >= 13) return 'warning'
-  if (severity_number >= 9) return 'info'
-  return 'faint'
+  return severity_number >= 9 ? 'muted' : 'faint'
 }
 
 /** The colour variable of a severity's name. */

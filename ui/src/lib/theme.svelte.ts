@@ -60,9 +60,18 @@ export function seriesColour(index: number): string {
   return `series-${(index % SERIES) + 1}`
 }
 
-/** The same colour variable for the same name, wherever it appears. */
+const given = new Map<string, number>()
+
+/** A colour variable for a name: the same wherever it appears, and no other name's while there are colours left. */
 export function nameColour(name: string): string {
-  let hash = 2166136261
-  for (let i = 0; i < name.length; i += 1) hash = Math.imul(hash ^ name.charCodeAt(i), 16777619)
-  return seriesColour((hash >>> 0) % SERIES)
+  let slot = given.get(name)
+  if (slot === undefined) {
+    let hash = 2166136261
+    for (let i = 0; i < name.length; i += 1) hash = Math.imul(hash ^ name.charCodeAt(i), 16777619)
+    slot = (hash >>> 0) % SERIES
+    const taken = new Set(given.values())
+    while (taken.size < SERIES && taken.has(slot)) slot = (slot + 1) % SERIES
+    given.set(name, slot)
+  }
+  return seriesColour(slot)
 }

@@ -1,7 +1,7 @@
 // What can be said of now, in one sentence. "No data", "learning", "nothing found" and "something is wrong" are four
 // answers, and none of them stands in for another.
 
-import { seconds } from './format'
+import { progressText } from './format'
 import { age, ms } from './time'
 import { SIGNALS, type Status } from './types'
 
@@ -24,7 +24,8 @@ export function learningText(status: Status): string {
   const parts = []
   if (watching) parts.push(`watching ${plural(watching, 'service')}`)
   if (warming) parts.push(`${plural(warming, 'service')} still warming up, not judged yet`)
-  return parts.join(' · ')
+  const text = parts.join(' · ')
+  return text.charAt(0).toUpperCase() + text.slice(1)
 }
 
 function newestMs(status: Status): number {
@@ -48,9 +49,8 @@ export function verdict(status: Status, nowMs: number): Verdict {
   const warming = status.learning.filter((entry) => entry.state === 'warming')
   const furthest = warming.toSorted((a, b) => b.learned_s / (b.needed_s || 1) - a.learned_s / (a.needed_s || 1))[0]
   if (furthest && warming.length === status.learning.length) {
-    const learned = seconds(Math.round(Math.min(furthest.learned_s, furthest.needed_s)))
     const more = 'Learning what is normal. Nothing is judged yet: this is neither an alarm nor an all-clear.'
-    return { kind: 'warming', title: `Warming up: ${learned} of ${seconds(furthest.needed_s)}`, more }
+    return { kind: 'warming', title: `Warming up: ${progressText(furthest.learned_s, furthest.needed_s)}`, more }
   }
   if (!status.learning.length) {
     return { kind: 'unjudged', title: 'Nothing is judged yet', more: 'Telemetry comes in, but no logs that could be learned from.' }
