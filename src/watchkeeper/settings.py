@@ -46,6 +46,7 @@ def _cache() -> str:
 SETTINGS: tuple[Setting, ...] = (
     Setting("home", _home(), "Folder of all state: telemetry, metadata, models, certificates."),
     Setting("data", _cache(), "Folder of public data sets; `watchkeeper data fetch NAME` fills it."),
+    Setting("data_mirror", "", "Address or folder with the packed data sets; without it, files come from their public source."),
     Setting("bind", "127.0.0.1", "Address to listen on. Anything but loopback needs tokens or client certificates."),
     Setting("host_names", "", "Names besides localhost by which the page may be reached, comma-separated."),
     Setting("insecure", False, "Listen beyond loopback without authentication. Only for networks you trust entirely."),

@@ -51,6 +51,9 @@ COMMANDS: dict[str, Entry] = {
 }
 
 
+_SHELL_COMPLETION = {"install_completion", "show_completion"}
+
+
 def load_command(name: str) -> Any:
     """Import the module of a command and give its click command; raises WatchkeeperError when it is not there."""
     entry = COMMANDS[name]
@@ -63,6 +66,7 @@ def load_command(name: str) -> Any:
     command = typer.main.get_command(module.app)
     command.name = name
     command.help = command.help or entry.help
+    command.params = [each for each in command.params if each.name not in _SHELL_COMPLETION]
     _plain_help(command)
     return command
 
