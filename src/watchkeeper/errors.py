@@ -20,7 +20,8 @@
     ├── QueryError              a query that DuckDB or the search language refuses
     ├── NotFound                there is no such finding, trace, pattern, data set ...
     ├── CertificateError        a certificate or key that cannot be made, read or used
-    └── DataSetError            a data set that cannot be fetched, verified or read
+    ├── DataSetError            a data set that cannot be fetched, verified or read
+    └── DemoError               a program of the demo cannot be found or started, or ended by itself
 
 A message says what is wrong, where, the offending value, and the fix. Errors of libraries are mapped to these where
 they cross into Watchkeeper.
@@ -129,6 +130,10 @@ class NotFound(WatchkeeperError):
 
 class CertificateError(WatchkeeperError):
     """A certificate or key cannot be made, read or used."""
+
+
+class DemoError(WatchkeeperError):
+    """A program of the demo cannot be found or started, or ended by itself."""
 
 
 class DataSetError(WatchkeeperError):
