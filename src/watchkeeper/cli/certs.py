@@ -1,0 +1,95 @@
+"""`watchkeeper certs`: makes an authority and the certificates that it signs, for TLS on the three ports."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+app = typer.Typer()
+
+FolderOption = Annotated[
+    Path | None, typer.Option("--folder", metavar="FOLDER", help="Where certificates lie; `certs` in the home folder.")
+]
+NamesOption = Annotated[
+    list[str] | None,
+    typer.Option("--name", metavar="HOST", help="A host name or IP address the server is reached by; may be repeated."),
+]
+SERVER_NAME = "server"
+
+
+@app.callback()
+def certs() -> None:
+    """Make an authority and certificates for TLS and mutual TLS."""
+
+
+@app.command()
+def init(
+    names: NamesOption = None,
+    folder: FolderOption = None,
+    days: Annotated[int, typer.Option(metavar="N", help="How long the authority is valid.")] = 3650,
+) -> None:
+    """Make a private authority and a certificate for this server, and print the settings that use them."""
+    import socket
+
+    from watchkeeper.receive.certs import init_authority, issue
+
+    place = _folder(folder)
+    authority = init_authority(place, days=days)
+    reached_by = ["localhost", "127.0.0.1", "::1", socket.gethostname(), *(names or [])]
+    server = issue(place, SERVER_NAME, server=True, names=reached_by)
+    typer.echo(f"The authority is {authority.certificate}; give it to the clients, and keep {authority.key.name} here.")
+    typer.echo(f"The server is valid for {', '.join(dict.fromkeys(reached_by))}. Settings, for watchkeeper.toml:")
+    typer.echo(f'tls_cert = "{server.certificate}"\ntls_key = "{server.key}"')
+    typer.echo("To take telemetry from clients with a certificate only (`watchkeeper certs issue NAME` makes one):")
+    typer.echo(f'tls_client_ca = "{authority.certificate}"')
+
+
+@app.command()
+def issue(
+    name: Annotated[str, typer.Argument(help="Whom the certificate is for; of a server, its host name.")],
+    server: Annotated[bool, typer.Option("--server", help="For a server; else for a client.")] = False,
+    names: NamesOption = None,
+    days: Annotated[int, typer.Option(metavar="N", help="How long it is valid.")] = 825,
+    folder: FolderOption = None,
+) -> None:
+    """Make a certificate and its key, signed by the authority."""
+    from watchkeeper.receive.certs import issue as issue_certificate
+
+    made = issue_certificate(_folder(folder), name, server=server, names=names or (), days=days)
+    typer.echo(f"{made.certificate}\n{made.key}")
+
+
+@app.command()
+def show(
+    files: Annotated[list[Path] | None, typer.Argument(help="PEM files; all of the folder when none is named.")] = None,
+    folder: FolderOption = None,
+) -> None:
+    """Show whom certificates are for and how long they are valid."""
+    from datetime import UTC, datetime
+
+    from watchkeeper.errors import NotFound
+    from watchkeeper.receive.certs import show as read
+
+    place = _folder(folder)
+    chosen = files or sorted(place.glob("*.pem"))
+    if not chosen:
+        raise NotFound(f"there are no certificates in {place}; `watchkeeper certs init` makes them")
+    for file in chosen:
+        facts = read(file)
+        left = (facts.not_after - datetime.now(UTC)).days
+        typer.echo(f"{facts.file}\n  subject   {facts.name}\n  issuer    {facts.issuer}")
+        typer.echo(
+            f"  valid     {facts.not_before:%Y-%m-%d %H:%M} to {facts.not_after:%Y-%m-%d %H:%M} UTC ({left} days left)"
+        )
+        typer.echo(f"  usage     {', '.join(facts.usage) or '-'}\n  names     {', '.join(facts.names) or '-'}")
+        typer.echo(f"  serial    {facts.serial}")
+
+
+def _folder(folder: Path | None) -> Path:
+    if folder is not None:
+        return folder
+    from watchkeeper.cli.options import load_settings
+
+    return load_settings().path("home") / "certs"

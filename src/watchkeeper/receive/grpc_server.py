@@ -1,0 +1,170 @@
+"""OTLP over gRPC: the three collector services, handed raw bytes.
+
+Enters: Export calls, plain or compressed (gRPC undoes that, bounded). Leaves: Export responses, or errors with
+google.rpc.Status in `grpc-status-details-bin`; a RetryInfo in it tells a client that it may retry. No message is parsed
+here. A message over gRPC's own limit is refused by the library, before the ledger can count it.
+"""
+
+from __future__ import annotations
+
+import logging
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any, NoReturn
+
+import grpc
+
+from watchkeeper.errors import InternalFault, SettingError, TooLarge, WatchkeeperError
+from watchkeeper.receive.peer import Peer, bearer_secret, grpc_address
+from watchkeeper.receive.receiver import ACKNOWLEDGE_TIMEOUT_S, Receiver
+from watchkeeper.receive.status_proto import PROTOBUF_TYPE, code_of, encode, status_of, success
+from watchkeeper.receive.tls import server_tls
+from watchkeeper.settings import Settings
+from watchkeeper.signals.schema import Signal
+
+SERVICES: dict[str, Signal] = {
+    "opentelemetry.proto.collector.logs.v1.LogsService": Signal.LOGS,
+    "opentelemetry.proto.collector.metrics.v1.MetricsService": Signal.METRICS,
+    "opentelemetry.proto.collector.trace.v1.TraceService": Signal.SPANS,
+}
+THREADS = 16
+"""Calls served at a time; each waits for the disk, where those that wait together share one commit."""
+STREAMS_MAX = 128
+METADATA_BYTES_MAX = 16 << 10
+
+_CODES = {code.value[0]: code for code in grpc.StatusCode}
+
+log = logging.getLogger(__name__)
+
+
+class GrpcServer:
+    """The gRPC server; `start` binds and serves, `stop` ends it."""
+
+    def __init__(self, receiver: Receiver, settings: Settings) -> None:
+        self._receiver = receiver
+        self._settings = settings
+        self._server: grpc.Server | None = None
+        self._threads: ThreadPoolExecutor | None = None
+
+    def start(self) -> int:
+        """Listen on `bind` and `otlp_grpc_port`; gives the port. Raises SettingError when it cannot be had."""
+        bytes_max = self._settings.integer("request_bytes_max")
+        self._threads = ThreadPoolExecutor(THREADS, thread_name_prefix="otlp-grpc")
+        server = grpc.server(
+            self._threads,
+            options=[
+                # Between the two limits it is our handler that refuses, and so the ledger that counts.
+                (
+                    "grpc.max_receive_message_length",
+                    max(bytes_max, self._settings.integer("request_decompressed_bytes_max")),
+                ),
+                ("grpc.max_concurrent_streams", STREAMS_MAX),
+                ("grpc.max_metadata_size", METADATA_BYTES_MAX),
+                # Else a second Watchkeeper on the same port would silently take half of the calls.
+                ("grpc.so_reuseport", 0),
+            ],
+        )
+        export = _Export(self._receiver, bytes_max)
+        server.add_generic_rpc_handlers(tuple(export.handlers()))
+        port = self._bind(server)
+        server.start()
+        self._server = server
+        return port
+
+    def stop(self, grace_s: float) -> None:
+        """Refuse new calls, give those under way `grace_s` seconds, then end them."""
+        if self._server is not None:
+            self._server.stop(grace_s).wait()
+            self._server = None
+        if self._threads is not None:
+            self._threads.shutdown(wait=False, cancel_futures=True)
+            self._threads = None
+
+    def _bind(self, server: grpc.Server) -> int:
+        bind = self._settings.text("bind")
+        address = f"[{bind}]" if ":" in bind and not bind.startswith("[") else bind
+        target = f"{address}:{self._settings.integer('otlp_grpc_port')}"
+        tls = server_tls(self._settings)
+        try:
+            port: int = server.add_secure_port(target, tls.grpc) if tls else server.add_insecure_port(target)
+        except RuntimeError as error:
+            raise SettingError(
+                f"cannot listen on {target}; is another Watchkeeper or collector running? Choose another port with "
+                "--set otlp_grpc_port=NUMBER"
+            ) from error
+        return port
+
+
+class _Export:
+    """The method Export of the three services."""
+
+    def __init__(self, receiver: Receiver, bytes_max: int) -> None:
+        self._receiver = receiver
+        self._bytes_max = bytes_max
+
+    def handlers(self) -> list[grpc.GenericRpcHandler]:
+        """Give a handler for each service; without serializers gRPC hands bytes through."""
+        return [
+            grpc.method_handlers_generic_handler(
+                service, {"Export": grpc.unary_unary_rpc_method_handler(self._behaviour(signal))}
+            )
+            for service, signal in SERVICES.items()
+        ]
+
+    def _behaviour(self, signal: Signal) -> Any:
+        def export(payload: bytes, context: grpc.ServicerContext) -> bytes:
+            try:
+                return self._take_in(signal, payload, context)
+            except WatchkeeperError as error:
+                _abort(context, error)
+            except Exception as error:
+                log.exception("serving a call of %s failed", context.peer())
+                message = f"internal fault, logged by the receiver: {type(error).__name__}; retry"
+                _abort(context, InternalFault(message, retry_after_s=self._receiver.retry_after_s))
+
+        return export
+
+    def _take_in(self, signal: Signal, payload: bytes, context: grpc.ServicerContext) -> bytes:
+        with self._receiver.begin(signal, _peer(context)) as intake:
+            if len(payload) > self._bytes_max:
+                raise TooLarge(
+                    f"the message is larger than {self._bytes_max} bytes (request_bytes_max); send smaller batches"
+                )
+            intake.hold(len(payload))
+            stored = intake.export("protobuf", payload)
+            try:
+                outcome = stored.result(ACKNOWLEDGE_TIMEOUT_S)
+            except TimeoutError:
+                raise InternalFault(
+                    f"the disk did not answer within {ACKNOWLEDGE_TIMEOUT_S:g} s; retry",
+                    retry_after_s=self._receiver.retry_after_s,
+                ) from None
+        return encode(success(signal, outcome.rejected, outcome.reason), PROTOBUF_TYPE)
+
+
+def _peer(context: grpc.ServicerContext) -> Peer:
+    authorization = None
+    for key, value in context.invocation_metadata():
+        if key == "authorization":
+            authorization = value if isinstance(value, str) else value.decode("latin-1")
+    return Peer(
+        protocol="grpc",
+        address=grpc_address(context.peer()),
+        secret=bearer_secret(authorization),
+        certificate_name=_certificate_name(context.auth_context()),
+    )
+
+
+def _certificate_name(properties: Any) -> str:
+    """Give the name in the verified client certificate: common name, else the first alternative name."""
+    for key in ("x509_common_name", "x509_subject_alternative_name"):
+        for value in properties.get(key, ()):
+            if value:
+                return str(value.decode("utf-8", "replace"))
+    return ""
+
+
+def _abort(context: grpc.ServicerContext, error: WatchkeeperError) -> NoReturn:
+    status = status_of(error)
+    context.set_trailing_metadata((("grpc-status-details-bin", status.SerializeToString()),))
+    context.abort(_CODES[code_of(error).rpc], status.message)
+    raise AssertionError("abort always raises")
