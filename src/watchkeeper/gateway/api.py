@@ -1,0 +1,53 @@
+"""Puts the HTTP API together: routes, roles, errors, guards, compression and the page.
+
+Enters: the running program. Leaves: a FastAPI application; `api.state.gateway` holds its parts. Call
+`api.state.gateway.close()` when the server is to stop, so that open event streams end at once.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from fastapi import Depends, FastAPI
+from starlette.middleware import Middleware
+from starlette.middleware.gzip import GZipMiddleware
+
+from watchkeeper.gateway import openapi, problems
+from watchkeeper.gateway.application import WatchkeeperLike
+from watchkeeper.gateway.auth import OPENAPI_PATH, authorize
+from watchkeeper.gateway.context import Gateway
+from watchkeeper.gateway.page import STATIC_FOLDER, page_router
+from watchkeeper.gateway.routes import findings, ingest, logs, metrics, system, traces
+from watchkeeper.gateway.security import Security
+from watchkeeper.version import __version__
+
+GZIP_BYTES_MIN = 1_000
+GZIP_LEVEL = 4
+
+
+def create_api(
+    keeper: WatchkeeperLike, *, now_unix_ns: Callable[[], int] = time.time_ns, static_folder: Path = STATIC_FOLDER
+) -> FastAPI:
+    """Make the API and page of a running program."""
+    api = FastAPI(
+        title="Watchkeeper",
+        version=__version__,
+        docs_url=None,
+        redoc_url=None,
+        openapi_url=OPENAPI_PATH,
+        redirect_slashes=False,
+        dependencies=[Depends(authorize)],
+        middleware=[
+            Middleware(Security, settings=keeper.settings),
+            Middleware(GZipMiddleware, minimum_size=GZIP_BYTES_MIN, compresslevel=GZIP_LEVEL),
+        ],
+    )
+    api.state.gateway = Gateway(keeper, now_unix_ns)
+    problems.install(api)
+    openapi.install(api)
+    for topic in (system, logs, findings, metrics, traces, ingest):
+        api.include_router(topic.router)
+    api.include_router(page_router(static_folder))
+    return api

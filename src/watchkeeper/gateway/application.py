@@ -1,0 +1,129 @@
+"""What the gateway needs of the running program; app/watchkeeper.py is it, and a test may bring another.
+
+Types only. The gateway reads through these and changes nothing but tokens.
+"""
+
+from __future__ import annotations
+
+import queue
+from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager
+from typing import Any, Protocol
+
+import pyarrow as pa
+
+from watchkeeper.detect.base import LearningState
+from watchkeeper.patterns.base import Template
+from watchkeeper.receive.ledger import LedgerRow
+from watchkeeper.receive.receiver import Receiver
+from watchkeeper.receive.tokens import Tokens
+from watchkeeper.settings import Settings
+from watchkeeper.signals.finding import Finding
+from watchkeeper.signals.schema import Signal
+
+
+class StoreLike(Protocol):
+    """SQL over the tables logs, metrics and spans; see store/reads/base.py."""
+
+    def sql(
+        self,
+        query: str,
+        parameters: Sequence[Any] | Mapping[str, Any] = (),
+        *,
+        rows_max: int | None = None,
+        timeout_s: float | None = None,
+        time_range_unix_ns: tuple[int, int] | None = None,
+    ) -> pa.Table:
+        """Run one reading statement."""
+
+
+class LedgerLike(Protocol):
+    """The ingest ledger."""
+
+    def rows(self) -> list[LedgerRow]:
+        """Give every row."""
+
+
+class FindingsLike(Protocol):
+    """The kept findings."""
+
+    def list(
+        self,
+        *,
+        state: str | None = None,
+        service: str | None = None,
+        kind: str | None = None,
+        from_unix_ns: int | None = None,
+        to_unix_ns: int | None = None,
+        limit: int = 100,
+        cursor: str | None = None,
+    ) -> tuple[list[Finding], str | None]:
+        """Give a page of findings and the cursor of the next."""
+
+    def get(self, identifier: str) -> Finding | None:
+        """Give one finding."""
+
+    def open_by_service(self) -> dict[str, int]:
+        """Count the open findings of each service."""
+
+    def subscribe(self) -> AbstractContextManager[queue.Queue[Finding]]:
+        """Give a bounded queue of every finding that opens, changes or closes; the oldest goes when it is full."""
+
+
+class PatternsLike(Protocol):
+    """The log patterns known."""
+
+    def get(self, template_id: int) -> Template | None:
+        """Give one template."""
+
+
+class TailSubscriberLike(Protocol):
+    """One reader of the live feed."""
+
+    batches: queue.Queue[tuple[Signal, pa.RecordBatch]]
+    missed_rows: int
+
+
+class TailLike(Protocol):
+    """The live feed of batches that have become queryable."""
+
+    def subscribe(self) -> AbstractContextManager[TailSubscriberLike]:
+        """Give a subscriber."""
+
+
+class WatchkeeperLike(Protocol):
+    """The running program."""
+
+    settings: Settings
+    receiver: Receiver
+    tokens: Tokens
+
+    @property
+    def store(self) -> StoreLike:
+        """Give the store."""
+
+    @property
+    def ledger(self) -> LedgerLike:
+        """Give the ledger."""
+
+    @property
+    def findings(self) -> FindingsLike:
+        """Give the findings."""
+
+    @property
+    def patterns(self) -> PatternsLike:
+        """Give the patterns."""
+
+    @property
+    def tail(self) -> TailLike:
+        """Give the live feed."""
+
+    @property
+    def ready(self) -> tuple[bool, str]:
+        """Tell whether telemetry is taken, and if not, why."""
+
+    def status(self) -> dict[str, Any]:
+        """Give `Status` of docs/api.md, times as numbers."""
+
+    def learning(self) -> list[LearningState]:
+        """Tell how far learning has come."""

@@ -1,0 +1,49 @@
+"""Findings: pages of them, and single ones with their evidence."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from fastapi import APIRouter, Path, Query
+from starlette.responses import Response
+
+from watchkeeper.errors import NotFound
+from watchkeeper.gateway import models
+from watchkeeper.gateway.context import Asked, Parts
+from watchkeeper.gateway.shapes import JsonResponse, finding_shape
+
+router = APIRouter(prefix="/api/v1", tags=["findings"])
+
+
+@router.get("/findings", operation_id="listFindings", response_model=models.FindingsAnswer)
+async def list_findings(
+    gateway: Parts,
+    asked: Asked,
+    state: Annotated[Literal["", "open", "closed"], Query(description="Only those that go on, or that ended.")] = "",
+    service: Annotated[str, Query(max_length=1000)] = "",
+    kind: Annotated[str, Query(max_length=200, examples=["log.template.unseen"])] = "",
+    limit: Annotated[int, Query(ge=1, le=1000)] = 100,
+    cursor: Annotated[str, Query(max_length=200, description="`next_cursor` of the page before.")] = "",
+) -> Response:
+    """List findings, latest opened first; with `from` or `to`, those that were open at some moment of the range."""
+    within = asked.read(gateway.now_unix_ns()) if asked.given() else None
+    items, next_cursor = await gateway.work.queries.run(
+        gateway.keeper.findings.list,
+        state=state or None,
+        service=service or None,
+        kind=kind or None,
+        from_unix_ns=within.from_unix_ns if within else None,
+        to_unix_ns=within.to_unix_ns if within else None,
+        limit=limit,
+        cursor=cursor or None,
+    )
+    return JsonResponse({"items": [finding_shape(item) for item in items], "next_cursor": next_cursor})
+
+
+@router.get("/findings/{finding_id}", operation_id="getFinding", response_model=models.FindingShape)
+async def get_finding(gateway: Parts, finding_id: Annotated[str, Path(max_length=100)]) -> Response:
+    """Show one finding."""
+    finding = await gateway.work.queries.run(gateway.keeper.findings.get, finding_id)
+    if finding is None:
+        raise NotFound(f"there is no finding {finding_id[:100]!r}; old ones are deleted after findings_days_max")
+    return JsonResponse(finding_shape(finding))
