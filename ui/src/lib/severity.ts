@@ -1,5 +1,6 @@
 // Severities of log records and findings: their order, words and colours.
 
+import { HOUR_MS, ms } from './time'
 import type { Finding } from './types'
 
 export const LOG_SEVERITIES = [
@@ -41,4 +42,11 @@ const KINDS: Record<string, string> = {
 /** A kind in words where there are words for it. */
 export function kindText(kind: string): string {
   return KINDS[kind] ?? kind.replaceAll('.', ' · ')
+}
+
+/** How long a finding lasts. An open one lasts until now, unless its telemetry is of another time (a log file replayed). */
+export function lastedMs(finding: Finding, nowMs: number): number {
+  const last = ms(finding.last_unix_ns)
+  const until = finding.state === 'open' && nowMs - last < HOUR_MS ? nowMs : last
+  return Math.max(0, until - ms(finding.first_unix_ns))
 }

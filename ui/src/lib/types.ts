@@ -126,7 +126,8 @@ export interface Pattern {
   severity: string
   sparkline: number[]
   examples: string[]
-  parameters?: unknown
+  /** Of one pattern: what stood in each of its gaps, the most frequent first. */
+  parameters?: { position: number; distinct: number; values: { value: string; count: number }[] }[]
 }
 
 export interface Band {
@@ -183,6 +184,8 @@ export interface Metric {
   series: number
   last_unix_ns: Ns
   attributes?: string[]
+  /** What may be asked of it; the first is what tells most. */
+  aggregations?: string[]
 }
 
 export interface Series {
@@ -194,6 +197,9 @@ export interface Series {
 export interface SeriesAnswer {
   step_ns: Ns
   items: Series[]
+  agg?: string
+  truncated?: boolean
+  series_total?: number
 }
 
 export interface TraceSummary {
