@@ -64,4 +64,6 @@ def detect_format(sample: Sequence[str], clock: Clock) -> Detection:
         matched = sum(candidate.parse(line, clock) is not None for line in lines)
         if matched > most:
             best, most = candidate, matched
+        if lines and matched == len(lines):
+            break
     return Detection(best, len(lines), most if best is not TEXT else len(lines))

@@ -26,7 +26,7 @@ from watchkeeper.edge.timeline import Timeline, When
 from watchkeeper.edge.timestamps import SECOND_NS, Clock
 from watchkeeper.errors import TooLarge
 
-SAMPLE_LINES = 400
+SAMPLE_LINES = 200
 BATCH_CHARACTERS_MAX = 2 * 1024 * 1024
 _IN_FLIGHT_MAX = 2
 _PACE_STEP_S = 0.2
