@@ -7,6 +7,7 @@ Receiving never waits for this thread: what bounds it is the store's memory cap.
 
 from __future__ import annotations
 
+import json
 import logging
 import threading
 import time
@@ -28,6 +29,7 @@ from watchkeeper.store.store import Store
 
 ROWS_TOGETHER_MAX = 50_000
 FLUSH_EVERY_S = 1.0
+TEMPLATE_ATTRIBUTE = "log.record.template"
 
 log = logging.getLogger(__name__)
 
@@ -168,7 +170,8 @@ class Pipeline:
     def _mine(self, items: list[Item]) -> list[pa.RecordBatch]:
         bodies = pa.chunked_array([item.batch.column("body") for item in items]).combine_chunks()
         times = pa.chunked_array([item.batch.column("time_unix_ns") for item in items]).combine_chunks()
-        ids = self._miner.match(bodies, times)
+        attributes = pa.chunked_array([item.batch.column("attributes") for item in items])
+        ids = self._miner.match(bodies, times, given=given_templates(attributes))
         self.stats_counted.lines_mined += len(ids)
         enriched, start = [], 0
         index = LOGS.get_field_index("template_id")
@@ -225,3 +228,18 @@ class Pipeline:
             self._miner.load(folder / "patterns")
             for number, detector in enumerate(self._detectors):
                 detector.load(folder / f"detector-{number}")
+
+
+def given_templates(attributes: pa.ChunkedArray) -> pa.StringArray | None:
+    """Give the templates that records carry themselves (`log.record.template`), null where none; None for none at all.
+
+    attributes: (n,) JSON objects. Cost: one substring search a row, a parse only of rows that have it.
+    """
+    said = pc.match_substring(attributes, f'"{TEMPLATE_ATTRIBUTE}"')
+    if not pc.any(said).as_py():
+        return None
+    texts = [
+        json.loads(text).get(TEMPLATE_ATTRIBUTE) if has else None
+        for text, has in zip(attributes.to_pylist(), said.to_pylist(), strict=True)
+    ]
+    return pa.array([text if isinstance(text, str) else None for text in texts], pa.string())
