@@ -33,10 +33,9 @@ export function byWeight(a: Finding, b: Finding): number {
 
 const KINDS: Record<string, string> = {
   'log.template.unseen': 'a line never seen before',
-  'log.template.new': 'a line never seen before',
   'log.template.rate': 'how often a line comes',
+  'log.template.stopped': 'a line that no longer comes',
   'log.error.rate': 'how many errors are logged',
-  'log.errors.rate': 'how many errors are logged',
 }
 
 /** A kind in words where there are words for it. */
