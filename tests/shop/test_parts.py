@@ -90,6 +90,23 @@ def test_tail_gives_whole_lines_once_and_follows_a_new_file(tmp_path: Path) -> N
     assert list(tail.lines()) == ["new"]
 
 
+def test_tail_empties_a_file_that_grew_large_and_loses_no_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(edge_logs, "FILE_BYTES_MAX", 1_000)
+    file = tmp_path / "log"
+    tail = edge_logs.Tail(file)
+    written, read = [], []
+    with file.open("a") as writer:
+        for number in range(500):
+            written.append(f"line {number}")
+            writer.write(written[-1] + "\n")
+            writer.flush()
+            if number % 7 == 0:
+                read += tail.lines()
+            assert file.stat().st_size < 1_200
+    read += tail.lines()
+    assert read == written
+
+
 def test_a_taken_port_is_told_and_everything_let_go(tmp_path: Path) -> None:
     layout = plan(tmp_path / "a", otlp="http://127.0.0.1:9", with_nginx=False, with_redis=False)
     taken = layout.ports["frontend"]

@@ -175,7 +175,7 @@ def test_without_nginx_and_redis_under_load_and_ctrl_c(tmp_path: Path, sink: Sin
 
 
 def test_goes_on_without_a_collector_and_kill_9_leaves_nothing(tmp_path: Path) -> None:
-    shop = RunningShop(tmp_path / "shop", "http://127.0.0.1:9", "--rate", "20")
+    shop = RunningShop(tmp_path / "a shop", "http://127.0.0.1:9", "--rate", "20")
     try:
         assert buy(shop, 40).status_code == 201
         victim = shop.status()["services"]["cart"]["pid"]

@@ -21,9 +21,10 @@ def main(arguments: list[str] | None = None) -> int:
     """Run a command; gives the exit status."""
     started = time.monotonic()
     options = _parser().parse_args(arguments)
-    if options.command == "up":
-        return _up(options, started)
-    return _ask(options)
+    try:
+        return _up(options, started) if options.command == "up" else _ask(options)
+    except KeyboardInterrupt:
+        return 130
 
 
 def _up(options: argparse.Namespace, started: float) -> int:

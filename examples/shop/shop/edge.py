@@ -6,26 +6,24 @@ configurations and command lines; starts nothing.
 
 from __future__ import annotations
 
-from pathlib import Path
-
 from shop.layout import LOOPBACK, Layout
 
 _NGINX = """\
 # Written by the shop at its start. A single process in the foreground, so that it needs no root and leaves nothing.
 daemon off;
 master_process off;
-pid {folder}/nginx.pid;
-error_log {folder}/error.log warn;
+pid "{folder}/nginx.pid";
+error_log "{folder}/error.log" warn;
 events {{ worker_connections 512; }}
 http {{
   log_format shop escape=json '{{"time":"$msec","method":"$request_method","uri":"$request_uri","status":"$status",'
     '"bytes":"$bytes_sent","seconds":"$request_time","agent":"$http_user_agent","trace":"$upstream_http_traceresponse"}}';
-  access_log {folder}/access.json shop;
-  client_body_temp_path {folder}/body;
-  proxy_temp_path {folder}/proxy;
-  fastcgi_temp_path {folder}/fastcgi;
-  uwsgi_temp_path {folder}/uwsgi;
-  scgi_temp_path {folder}/scgi;
+  access_log "{folder}/access.json" shop;
+  client_body_temp_path "{folder}/body";
+  proxy_temp_path "{folder}/proxy";
+  fastcgi_temp_path "{folder}/fastcgi";
+  uwsgi_temp_path "{folder}/uwsgi";
+  scgi_temp_path "{folder}/scgi";
   server_tokens off;
   upstream frontend {{ server {frontend} max_fails=0; keepalive 16; }}
   server {{
@@ -54,20 +52,13 @@ def nginx_command(layout: Layout) -> list[str]:
     configuration = folder / "nginx.conf"
     configuration.write_text(
         _NGINX.format(
-            folder=_quoted(folder),
+            folder=folder,
             frontend=f"{LOOPBACK}:{layout.ports['frontend']}",
             listen=f"{LOOPBACK}:{layout.nginx_port}",
         ),
         encoding="utf-8",
     )
     return [layout.nginx, "-p", str(folder), "-c", str(configuration), "-e", str(folder / "error.log")]
-
-
-def _quoted(folder: Path) -> str:
-    text = str(folder)
-    if any(sign in text for sign in " \t\n;{}\"'\\$"):
-        raise ValueError(f"nginx cannot use the folder {text!r}; choose one without spaces and signs, or --no-nginx")
-    return text
 
 
 def redis_command(layout: Layout) -> list[str]:

@@ -1,13 +1,15 @@
 """Tells the log files of nginx and Redis to the collector, and nginx's own counts, as an agent beside them would.
 
 nginx's access log is JSON, a line a request, with the trace id that the frontend answered with, so that its records
-belong to the same trace. A file that is made anew is followed from its start. Keeps its place in memory only.
+belong to the same trace. A file that is made anew is followed from its start; one that has been told and grown large is
+emptied, for nobody else rotates it. Keeps its place in memory only.
 """
 
 from __future__ import annotations
 
 import asyncio
 import json
+import os
 import re
 import signal
 import time
@@ -20,12 +22,12 @@ from typing import Any, NamedTuple
 import httpx
 from opentelemetry import propagate
 from opentelemetry._logs import LogRecord, SeverityNumber
-from opentelemetry.context import Context
 
 from shop import telemetry
 from shop.layout import LOOPBACK, Layout
 
 POLL_S = 0.25
+FILE_BYTES_MAX = 32 * 2**20
 STATUS_EVERY_S = 2.0
 
 _SEVERITIES = {
@@ -106,6 +108,9 @@ class Tail:
                 opened.seek(self._place)
                 data = opened.read()
                 self._place += len(data)
+            if self._place > FILE_BYTES_MAX:
+                os.truncate(self._file, 0)  # its writer appends, so it goes on at the new end
+                self._place = 0
         except FileNotFoundError:
             return
         *whole, self._rest = (self._rest + data).split(b"\n")
@@ -131,10 +136,13 @@ async def _follow(layout: Layout, program: str) -> None:
     stop = asyncio.Event()
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stop.set)
     status = asyncio.create_task(_tell_status(layout, told)) if program == "nginx" else None
-    while not stop.is_set():
+    while True:
+        ending = stop.is_set()
         for tail, reader in tails:
             for line in tail.lines():
                 _emit(told, reader(line))
+        if ending:
+            break
         try:
             await asyncio.wait_for(stop.wait(), POLL_S)
         except TimeoutError:
@@ -145,12 +153,12 @@ async def _follow(layout: Layout, program: str) -> None:
 
 
 def _emit(told: telemetry.Telemetry, line: Line) -> None:
-    context = propagate.extract({"traceparent": line.traceparent}) if line.traceparent else Context()
+    context = propagate.extract({"traceparent": line.traceparent}) if line.traceparent else None
     told.logger.emit(
         LogRecord(
             timestamp=line.time_unix_ns,
             observed_timestamp=time.time_ns(),
-            context=context or Context({"": None}),
+            context=context,
             severity_number=_SEVERITIES.get(line.severity, SeverityNumber.INFO),
             severity_text=line.severity.upper(),
             body=line.body,

@@ -16,7 +16,7 @@ import httpx
 
 from shop.faults import Fault, FaultRefused
 from shop.layout import BAD_VERSION, TRUTH_FILE, VERSION
-from shop.supervisor import Supervisor
+from shop.supervisor import StartFailed, Supervisor
 
 
 @dataclass
@@ -90,18 +90,15 @@ class FaultDesk:
         running = self._running.pop(key)
         running.timer.cancel()
         fault = running.fault
-        if fault.kind == "bad-deploy":
-            await self._supervisor.replace(fault.service, VERSION)
-        elif self._takes_redis(fault):
-            await self._supervisor.resume("redis")
-        else:
-            try:
+        try:
+            if fault.kind == "bad-deploy":
+                await self._supervisor.replace(fault.service, VERSION)
+            elif self._takes_redis(fault):
+                await self._supervisor.resume("redis")
+            else:
                 await self._supervisor.client.delete(f"{self._address(fault)}/{fault.kind}", timeout=10.0)
-            except httpx.HTTPError as error:
-                print(
-                    f"shop: {fault.service} did not hear that {fault.kind} is over ({error}); it ends by itself",
-                    flush=True,
-                )
+        except (httpx.HTTPError, StartFailed) as error:
+            print(f"shop: {fault.kind} at {fault.service} did not end in order: {error}", flush=True)
         return self._tell(running)
 
     def _tell(self, running: Running) -> dict[str, Any]:

@@ -79,9 +79,14 @@ def plan(
     """Take the ports and make the Layout.
 
     `port_base` 0 takes free ports; else the services have port_base .. port_base + 5, nginx + 6, Redis + 7.
-    Raises OSError when a port is taken.
+    Raises OSError when a port is taken or the folder is somebody else's or cannot be written into a configuration.
     """
+    folder = folder.resolve()
+    if any(sign in str(folder) for sign in '"\\$\n'):
+        raise OSError(f"the folder {str(folder)!r} has a sign that nginx cannot be told; choose another --folder")
     folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+    if folder.stat().st_uid != os.getuid():
+        raise OSError(f"the folder {folder} belongs to somebody else; choose another --folder")
     sockets = {name: _bound(port_base and port_base + offset, backlog=256) for offset, name in enumerate(SERVICES)}
     nginx = find_program("nginx") if with_nginx else None
     redis = find_program("redis-server") if with_redis else None

@@ -75,14 +75,16 @@ class Nursery:
         return await answer
 
     def _hear(self) -> None:
+        loop = asyncio.get_running_loop()
         with contextlib.suppress(BlockingIOError):
             while data := self._channel.recv(MESSAGE_BYTES_MAX):
                 message = json.loads(data)
-                if "started" in message:
-                    self._waiting.pop(0).set_result(message["started"])
-                else:
-                    self._on_exit(message["ended"], message["status"])
-            asyncio.get_running_loop().remove_reader(self._channel)
+                if "ended" in message:
+                    # Later, so that whoever waits for the start of this very child has its pid by then.
+                    loop.call_soon(self._on_exit, message["ended"], message["status"])
+                elif not (waiting := self._waiting.pop(0)).done():
+                    waiting.set_result(message["started"])
+            loop.remove_reader(self._channel)
 
     def close(self) -> None:
         """End the nursery and, with it, every child that still lives."""

@@ -78,6 +78,7 @@ async def _run(supervisor: Supervisor, *, say: TextIO, json_ready: bool, started
                 print(json.dumps(state) if json_ready else _greeting(supervisor, state, started), file=say, flush=True)
             else:
                 starting.cancel()
+                await asyncio.wait([starting])
             await _first(stop.wait(), supervisor.failed.wait())
         except StartFailed as error:
             print(f"shop: {error}", file=sys.stderr)

@@ -1,0 +1,288 @@
+"""The demo's parts, each by itself; the whole is played in tests/e2e/test_demo.py."""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+
+import pytest
+from rich.console import Console
+from shop_run import until
+
+from watchkeeper.cli import demo as demo_module
+from watchkeeper.cli.demo import Demo
+from watchkeeper.cli.demo_processes import (
+    PORT_SETTINGS,
+    Programs,
+    Running,
+    find_shop,
+    is_taken,
+    listening,
+    port_settings,
+)
+from watchkeeper.cli.demo_screen import FoundView, Screen, View, finding_lines, picture
+from watchkeeper.errors import DemoError
+
+STUBBORN = "import signal,time;signal.signal(signal.SIGTERM,signal.SIG_IGN);print('{}',flush=True);time.sleep(60)"
+OBEDIENT = "import time;print('{\"a\": 1}',flush=True);time.sleep(60)"
+
+
+def finding(service: str = "payment", identity: str = "f1", last_unix_ns: int = 0) -> dict[str, Any]:
+    return {
+        "id": identity,
+        "service": service,
+        "title": "a line never seen",
+        "severity": "critical",
+        "expected": {"text": "no such line"},
+        "seen": {"text": "3 lines in 5 s"},
+        "last_unix_ns": str(last_unix_ns or time.time_ns()),
+        "evidence": [{"kind": "line", "text": "POST /charges failed:\n KeyError"}, {"kind": "note", "text": "a note"}],
+    }
+
+
+def test_find_shop_tells_where_it_looked(tmp_path: Path) -> None:
+    assert (find_shop(None) / "shop" / "web.py").is_file()
+    with pytest.raises(DemoError, match="--shop") as told:
+        find_shop(tmp_path)
+    assert str(tmp_path) in str(told.value)
+
+
+def test_ports_are_free_ones_when_wanted_and_where_the_usual_are_taken() -> None:
+    assert port_settings(any_ports=True) == [part for name in PORT_SETTINGS for part in ("--set", f"{name}=0")]
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port = server.getsockname()[1]
+        assert is_taken(port)
+        assert listening([f"http://127.0.0.1:{port}", f"127.0.0.1:{port}"]) == [
+            f"http://127.0.0.1:{port}",
+            f"127.0.0.1:{port}",
+        ]
+    assert not is_taken(port)
+    assert listening([f"http://127.0.0.1:{port}"]) == []
+
+
+def test_programs_are_waited_for_and_ended(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("watchkeeper.cli.demo_processes.STOP_S", 0.5)
+    programs = Programs(tmp_path)
+    obedient = programs.start("obedient", [sys.executable, "-c", OBEDIENT], tmp_path, lambda: None)
+    stubborn = programs.start("stubborn", [sys.executable, "-c", STUBBORN], tmp_path, lambda: None)
+    assert obedient.ready == {"a": 1}
+    obedient.check()
+    assert programs.stop() == ["stubborn"]
+    assert obedient.process.returncode == -signal.SIGTERM
+    assert stubborn.process.returncode == -signal.SIGKILL
+    with pytest.raises(DemoError, match="ended by itself"):
+        obedient.check()
+
+
+def test_a_program_that_cannot_start_tells_why(tmp_path: Path) -> None:
+    programs = Programs(tmp_path)
+    with pytest.raises(DemoError, match="no such port"):
+        programs.start("broken", [sys.executable, "-c", "raise SystemExit('no such port')"], tmp_path, lambda: None)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="the kernel's notice of a parent's death is Linux's")
+def test_programs_end_when_the_demo_is_killed(tmp_path: Path) -> None:
+    script = (
+        "import sys,time,pathlib; from watchkeeper.cli.demo_processes import Programs\n"
+        f"p=Programs(pathlib.Path({str(tmp_path)!r})).start('child',[sys.executable,'-c',{OBEDIENT!r}],pathlib.Path('.'),"
+        "lambda: None)\nprint(p.process.pid,flush=True); time.sleep(60)"
+    )
+    parent = subprocess.Popen([sys.executable, "-c", script], stdout=subprocess.PIPE)
+    assert parent.stdout is not None
+    child = int(parent.stdout.readline())
+    parent.kill()
+    parent.communicate()
+    until(lambda: not _alive(child), 10, "the end of the program")
+
+
+def _alive(pid: int) -> bool:
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().split()[2] != "Z"
+    except FileNotFoundError:
+        return False
+
+
+def test_words_of_a_finding() -> None:
+    assert finding_lines(FoundView(finding(), 7.4, at_fault=True)) == [
+        "-> +7 s  payment: a line never seen  (critical)",
+        "        expected no such line; seen 3 lines in 5 s",
+        "        | POST /charges failed: KeyError",
+    ]
+
+
+def test_plain_screen_tells_each_thing_once() -> None:
+    written = io.StringIO()
+    screen = Screen(Console(file=written, width=200))
+    view = View(phase="fault", detail="on", found=[FoundView(finding(), 7, at_fault=True)])
+    with screen.open():
+        for _ in range(3):
+            screen.show(view)
+    assert written.getvalue().count("a line never seen") == 1
+    assert written.getvalue().count("[fault] on") == 1
+
+
+def test_picture_shows_services_learning_and_findings_as_they_are_written() -> None:
+    view = View(
+        phase="learning",
+        detail="12 s to go",
+        page="http://127.0.0.1:8080",
+        services=[
+            {"service": "pay[red]ment", "logs_per_second": 1.25, "errors": 3, "spans": 9, "findings_open": 1},
+        ],
+        learning={"pay[red]ment": ("warming", 12.0, 60.0)},
+        found=[FoundView(finding(identity=str(n)), n, at_fault=n == 0) for n in range(10)],
+    )
+    written = io.StringIO()
+    Console(file=written, width=120, force_terminal=True, color_system=None).print(picture(view))
+    text = written.getvalue()
+    for expected in (
+        "12 s to go",
+        "http://127.0.0.1:8080",
+        "pay[red]ment",
+        "learning 12 of 60 s",
+        "and 2 more on the page",
+    ):
+        assert expected in text
+
+
+class FakeApi:
+    """The addresses that the demo asks, of Watchkeeper and of the shop, answered as docs/api.md says."""
+
+    def __init__(self) -> None:
+        self.state = "watching"
+        self.findings: list[dict[str, Any]] = []
+        self.status = 200
+        api = self
+
+        class Handler(BaseHTTPRequestHandler):
+            def do_GET(self) -> None:
+                path = self.path.partition("?")[0]
+                learning = [
+                    {"service": name, "state": api.state, "learned_s": 10, "needed_s": 10, "lines": 1}
+                    for name in demo_module.LEARNED
+                ]
+                learning.append({"service": "redis", "state": "warming", "learned_s": 0, "needed_s": 10, "lines": 1})
+                answers: dict[str, Any] = {
+                    "/api/v1/status": {"learning": learning},
+                    "/api/v1/services": {"items": []},
+                    "/api/v1/findings": {"items": api.findings},
+                }
+                self.answer(api.status, answers[path])
+
+            def do_POST(self) -> None:
+                wish = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+                if wish["kind"] == "meteor":
+                    self.answer(422, {"detail": "there is no fault 'meteor'"})
+                    return
+                known = {"service": "payment", "start_unix_ns": time.time_ns(), "parameters": {}, **wish}
+                api.findings = [finding(identity="later", service="payment"), *api.findings]
+                self.answer(201, known)
+
+            def answer(self, status: int, body: dict[str, Any]) -> None:
+                data = json.dumps(body).encode()
+                self.send_response(status)
+                self.send_header("Content-Length", str(len(data)))
+                self.end_headers()
+                self.wfile.write(data)
+
+            def log_message(self, *_: Any) -> None:
+                pass
+
+        self.server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        threading.Thread(target=self.server.serve_forever, daemon=True).start()
+        self.address = f"http://127.0.0.1:{self.server.server_address[1]}"
+
+
+@pytest.fixture
+def api() -> Iterator[FakeApi]:
+    fake = FakeApi()
+    yield fake
+    fake.server.shutdown()
+    fake.server.server_close()
+
+
+@pytest.fixture
+def playing(api: FakeApi, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[Demo, io.StringIO]]:
+    """A demo whose programs only wait, and which asks the fake API."""
+    monkeypatch.setattr(demo_module, "POLL_S", 0.01)
+    written = io.StringIO()
+    demo = make_demo(api, tmp_path, written)
+    before = signal.getsignal(signal.SIGINT), signal.getsignal(signal.SIGTERM)
+    yield demo, written
+    assert demo.stop() == []
+    signal.signal(signal.SIGINT, before[0])
+    signal.signal(signal.SIGTERM, before[1])
+
+
+def make_demo(api: FakeApi, folder: Path, written: io.StringIO, fault: str = "error-rate") -> Demo:
+    demo = Demo(folder, Screen(Console(file=written, width=200)), fault=fault, service="", warmup_s=10, fault_for_s=60)
+    ready = f'import time;print(\'{{"control": "{api.address}"}}\',flush=True);time.sleep(60)'
+    for name in ("watchkeeper", "shop"):
+        program = demo._programs.start(name, [sys.executable, "-c", ready], folder, lambda: None)
+        demo._running.append(Running(name, program.process, program.ready, program.output))
+    demo._api.base_url = api.address
+    return demo
+
+
+def test_plays_to_the_finding(playing: tuple[Demo, io.StringIO], api: FakeApi) -> None:
+    demo, written = playing
+    api.findings = [finding(identity="old", service="payment")]
+    assert demo.play(once=True)
+    text = written.getvalue()
+    assert "s after the fault a finding points at payment" in text
+    assert text.count("a line never seen") == 1, "what was there before the fault is not told as found"
+
+
+def test_says_so_when_nothing_points_at_the_fault(
+    playing: tuple[Demo, io.StringIO], api: FakeApi, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    demo, written = playing
+    monkeypatch.setattr(demo_module, "ANSWER_S", 0.3)
+    monkeypatch.setattr(demo, "_wish", {"kind": "latency", "service": "cart", "seconds": 60})
+    assert not demo.play(once=True)
+    assert "No finding points at cart" in written.getvalue()
+
+
+def test_learning_that_does_not_end_is_told(
+    playing: tuple[Demo, io.StringIO], api: FakeApi, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    api.state = "warming"
+    monkeypatch.setattr(demo_module, "LEARNING_GRACE_S", -9.7)
+    with pytest.raises(DemoError, match=r"still learning after 0\.3 s: frontend, catalogue"):
+        playing[0].play(once=True)
+
+
+def test_an_api_that_stays_silent_ends_the_demo(
+    playing: tuple[Demo, io.StringIO], api: FakeApi, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    api.status = 503
+    monkeypatch.setattr(demo_module, "SILENT_S", 0.2)
+    with pytest.raises(DemoError, match="has not answered"):
+        playing[0].play(once=True)
+
+
+def test_a_fault_that_the_shop_refuses_is_told(
+    playing: tuple[Demo, io.StringIO], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(playing[0], "_wish", {"kind": "meteor"})
+    with pytest.raises(DemoError, match="there is no fault 'meteor'"):
+        playing[0].play(once=True)
+
+
+def test_a_program_that_dies_ends_the_demo(playing: tuple[Demo, io.StringIO]) -> None:
+    demo = playing[0]
+    os.kill(demo._running[1].process.pid, signal.SIGKILL)
+    demo._running[1].process.wait()
+    with pytest.raises(DemoError, match="shop ended by itself with status -9"):
+        demo.play(once=True)
