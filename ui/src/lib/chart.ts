@@ -26,6 +26,8 @@ export interface ChartOptions {
   marks?: [number, string][]
   /** Axes are left out where there is no room for them. */
   bare?: boolean
+  /** What `text` depends on: another unit draws the axis anew. */
+  unit?: string
   /** Values are bytes: the axis steps in powers of two. */
   binary?: boolean
   onzoom?: (fromMs: number, toMs: number) => void

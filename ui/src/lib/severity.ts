@@ -35,6 +35,8 @@ const KINDS: Record<string, string> = {
   'log.template.unseen': 'a line never seen before',
   'log.template.rate': 'how often a line comes',
   'log.template.stopped': 'a line that no longer comes',
+  'log.severity.burst': 'how many warnings are logged',
+  'log.service.silent': 'a service that says nothing',
   'log.error.rate': 'how many errors are logged',
 }
 
