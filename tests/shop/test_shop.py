@@ -9,6 +9,7 @@ import sys
 from pathlib import Path
 
 import httpx
+import psutil
 import pytest
 from shop.layout import SERVICES, find_program
 from shop_run import SHOP, RunningShop, until
@@ -186,3 +187,15 @@ def test_goes_on_without_a_collector_and_kill_9_leaves_nothing(tmp_path: Path) -
         assert second.status_code == 200
     finally:
         assert shop.end(signal.SIGKILL) == -signal.SIGKILL
+
+
+def test_all_end_when_the_nursery_is_killed(tmp_path: Path) -> None:
+    shop = RunningShop(tmp_path, "http://127.0.0.1:9", "--rate", "0", "--no-nginx", "--no-redis")
+    [nursery] = psutil.Process(shop.process.pid).children()
+    nursery.kill()
+    assert shop.process.wait(20) == 1
+    _, alive = psutil.wait_procs(shop.processes, timeout=10)
+    shop.process.communicate()
+    shop.control.close()
+    shop.user.close()
+    assert not alive

@@ -39,7 +39,8 @@ def die_with_parent(parent_pid: int) -> None:
 class Nursery:
     """The supervisor's end: start children, signal them, hear of their ends.
 
-    `on_exit(pid, status)` is called in the event loop for each child that ended; status as os.waitstatus_to_exitcode.
+    `on_exit(pid, status)` is called in the event loop for each child that ended, and for the nursery itself, with which
+    all children end; status as os.waitstatus_to_exitcode.
     """
 
     def __init__(self, pid: int, channel: socket.socket, on_exit: Callable[[int, int], None]) -> None:
@@ -85,6 +86,7 @@ class Nursery:
                 elif not (waiting := self._waiting.pop(0)).done():
                     waiting.set_result(message["started"])
             loop.remove_reader(self._channel)
+            self._on_exit(self.pid, -signal.SIGKILL)
 
     def close(self) -> None:
         """End the nursery and, with it, every child that still lives."""

@@ -164,6 +164,13 @@ class Supervisor:
             await child.ended.wait()
 
     def _on_exit(self, pid: int, status: int) -> None:
+        if pid == self._nursery.pid:
+            print("shop: the nursery ended, and with it everything else", flush=True)
+            for child in self.children.values():
+                child.wanted = False
+                child.ended.set()
+            self.failed.set()
+            return
         for child in self.children.values():
             if child.pid == pid:
                 child.ended.set()
