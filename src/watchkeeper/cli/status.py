@@ -122,7 +122,8 @@ def _store(store: dict[str, Any]) -> list[str]:
     lines = table(("stored", "rows", "bytes", "segments", "oldest", "newest"), rows, right=(1, 2, 3))
     lines.append(
         f"in {safe(str(store['folder']))}: {bytes_text(int(store['bytes']))}, "
-        f"log {bytes_text(int(store['wal_bytes']))}, in memory {bytes_text(int(store['hot_bytes']))}, disk free {bytes_text(int(store['disk_free_bytes']))}"
+        f"log {bytes_text(int(store['wal_bytes']))}, in memory {bytes_text(int(store['hot_bytes']))}, "
+        f"disk free {bytes_text(int(store['disk_free_bytes']))}"
     )
     if int(store["quarantined"]):
         lines.append(paint(f"{store['quarantined']} damaged files were put aside", "yellow"))

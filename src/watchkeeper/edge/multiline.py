@@ -32,9 +32,9 @@ _GO_PART = re.compile(
     r"(?:goroutine \d+ \[|\[signal |\S+\(.*\)$|created by |exit status \d|\t|panic: |[a-z0-9]+ +0x[0-9a-f]+)"
 )
 _NODE_START = re.compile(
-    r"(?:(?:node:)?[\w./\\:-]+\.[cm]?[jt]s:\d+|(?:Uncaught )?[A-Z]\w*(?:Error|Exception)(?: \[\w+\])?: )"
+    r"(?:(?:node:)?[\w./\\:-]+\.[cm]?[jt]s:\d+|(?:Uncaught )?(?:[A-Z]\w*)?(?:Error|Exception)(?: \[\w+\])?: )"
 )
-_NODE_PART = re.compile(r"(?:(?:Uncaught )?[A-Z]\w*(?:Error|Exception)\b|Node\.js v|[}\]]|throw )")
+_NODE_PART = re.compile(r"(?:(?:Uncaught )?(?:[A-Z]\w*)?(?:Error|Exception)\b|Node\.js v|[}\]]|throw )")
 _JAVA_PART = re.compile(r"(?:Caused by: |Suppressed: |\.\.\. \d+ (?:more|common frames)|at [\w.$/<>]+\()")
 
 

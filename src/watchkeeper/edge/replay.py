@@ -24,7 +24,7 @@ from watchkeeper.edge.sender import Sender, Sent
 from watchkeeper.edge.source import Source
 from watchkeeper.edge.timeline import Timeline, When
 from watchkeeper.edge.timestamps import SECOND_NS, Clock
-from watchkeeper.errors import TooLarge
+from watchkeeper.errors import Refused, TooLarge
 
 SAMPLE_LINES = 200
 BATCH_CHARACTERS_MAX = 2 * 1024 * 1024
@@ -180,6 +180,7 @@ class Replay:
         self._batch: list[Record] = []
         self._batch_characters = 0
         self._handed = 0
+        self._failed = False
         self._started_s = 0.0
         self._batch_max = plan.batch_records
         if plan.rate > 0:
@@ -311,7 +312,17 @@ class Replay:
             return
         while len(self._in_flight) >= _IN_FLIGHT_MAX:
             self._settle()
-        self._in_flight.append((len(batch), executor.submit(send_records, self._sender, batch, self._now_ns())))
+        self._in_flight.append((len(batch), executor.submit(self._send, self._sender, batch)))
+
+    def _send(self, sender: Sender, batch: list[Record]) -> Sent:
+        """Send one batch, in the sending thread; none after one that failed, so that there are no holes."""
+        if self._failed:
+            raise Refused("not sent, for a batch before it failed")
+        try:
+            return send_records(sender, batch, self._now_ns())
+        except BaseException:
+            self._failed = True
+            raise
 
     def _settle(self) -> None:
         """Wait for the oldest batch in flight; an error of it ends the replay."""
