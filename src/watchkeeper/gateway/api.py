@@ -17,6 +17,7 @@ from starlette.middleware.gzip import GZipMiddleware
 from watchkeeper.gateway import openapi, problems
 from watchkeeper.gateway.application import WatchkeeperLike
 from watchkeeper.gateway.auth import OPENAPI_PATH, authorize
+from watchkeeper.gateway.body_limit import BodyLimit
 from watchkeeper.gateway.context import Gateway
 from watchkeeper.gateway.page import STATIC_FOLDER, page_router
 from watchkeeper.gateway.routes import findings, ingest, logs, metrics, system, traces
@@ -38,9 +39,11 @@ def create_api(
         redoc_url=None,
         openapi_url=OPENAPI_PATH,
         redirect_slashes=False,
+        telemetry={"tracing": False, "metrics": False, "logs": False},
         dependencies=[Depends(authorize)],
         middleware=[
             Middleware(Security, settings=keeper.settings),
+            Middleware(BodyLimit),
             Middleware(GZipMiddleware, minimum_size=GZIP_BYTES_MIN, compresslevel=GZIP_LEVEL),
         ],
     )

@@ -71,7 +71,7 @@ class SingleFlight:
             self._forget_old()
             task = asyncio.ensure_future(_await(make))
             self._tasks[key] = (self._clock(), task)
-        return await asyncio.shield(task)  # type: ignore[no-any-return]
+        return await asyncio.shield(task)
 
     def _forget_old(self) -> None:
         if len(self._tasks) < CACHED_MAX:

@@ -5,14 +5,13 @@ from __future__ import annotations
 from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Depends, Path, Query
-from starlette.responses import Response
+from starlette.responses import Response, StreamingResponse
 
 from watchkeeper.errors import NotFound, QueryError
 from watchkeeper.gateway import models
 from watchkeeper.gateway.context import Asked, Gateway, Parts
 from watchkeeper.gateway.live import log_events
 from watchkeeper.gateway.shapes import JsonResponse
-from watchkeeper.gateway.sse import EventStream
 from watchkeeper.signals.schema import SEVERITY_NAMES, TIME_MAX_UNIX_NS
 from watchkeeper.store.reads import logs as reads
 from watchkeeper.store.reads import patterns
@@ -130,7 +129,7 @@ async def histogram(
 @router.get(
     "/logs/stream",
     operation_id="followLogs",
-    response_class=EventStream,
+    response_class=StreamingResponse,
     responses={200: {"content": {"text/event-stream": {"schema": {"type": "string"}}}}},
 )
 async def stream(gateway: Parts, chosen: Filter) -> Response:

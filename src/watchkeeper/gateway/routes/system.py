@@ -6,14 +6,13 @@ import time
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Path
-from starlette.responses import PlainTextResponse, Response
+from starlette.responses import PlainTextResponse, Response, StreamingResponse
 
 from watchkeeper.gateway import models, prometheus
 from watchkeeper.gateway.context import Asked, Gateway, Parts
 from watchkeeper.gateway.live import page_events, shared_status
 from watchkeeper.gateway.problems import problem
 from watchkeeper.gateway.shapes import JsonResponse, sql_shape, times_as_text
-from watchkeeper.gateway.sse import EventStream
 from watchkeeper.store.reads.base import TimeRange
 from watchkeeper.store.reads.services import list_services
 
@@ -108,7 +107,7 @@ async def sql(gateway: Parts, request: models.SqlRequest) -> Response:
 @router.get(
     "/api/v1/events",
     operation_id="followEvents",
-    response_class=EventStream,
+    response_class=StreamingResponse,
     responses={200: {"content": {"text/event-stream": {"schema": {"type": "string"}}}}},
 )
 async def events(gateway: Parts) -> Response:
@@ -126,7 +125,12 @@ async def list_tokens(gateway: Parts) -> Response:
     return JsonResponse({"items": [times_as_text(token._asdict()) for token in tokens]})
 
 
-@router.post("/api/v1/tokens", operation_id="createToken", response_model=models.NewToken, status_code=201)
+@router.post(
+    "/api/v1/tokens",
+    operation_id="createToken",
+    response_model=models.NewToken,
+    status_code=201,
+)
 async def create_token(gateway: Parts, request: models.TokenRequest) -> Response:
     """Make a token; its secret is shown this once. The first token turns authentication on."""
     secret = await gateway.work.queries.run(

@@ -1,0 +1,127 @@
+"""Every route asks for the role that docs/api.md says, and no route is open by oversight."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+from fastapi import FastAPI
+from tests.gateway.assembly import Keeper, LiveServer
+
+from watchkeeper.gateway.auth import OPENAPI_PATH, PAGE_PATH, ROLES
+from watchkeeper.receive.tokens import Role
+
+DOCUMENT = Path(__file__).parents[2] / "docs" / "api.md"
+MAY = {
+    "viewer": {"viewer"},
+    "operator": {"viewer", "operator"},
+    "admin": {"viewer", "operator", "admin", "ingest"},
+    "ingest": {"ingest"},
+}
+GUARDED = sorted((method, path, role.value) for (method, path), role in ROLES.items() if role)
+BODIES = {"/api/v1/sql": {"query": "SELECT 1"}, "/api/v1/tokens": {"name": "new", "role": "viewer"}, "/logs": {}}
+
+
+def documented():
+    """Read the table of docs/api.md: (method, path) -> role or "-"."""
+    found = {}
+    for line in DOCUMENT.read_text(encoding="utf-8").splitlines():
+        row = re.fullmatch(r"\| ((?:GET|POST|DELETE).*?) \| ([\w-]+) \| .*\|", line)
+        if not row:
+            continue
+        where, role = row.groups()
+        methods = re.findall(r"\b(GET|POST|DELETE)\b", re.sub(r"`[^`]*`", "", where))
+        for part, path in zip(re.split(r"(?<=`),", where), re.findall(r"`([^`?(]+)", where), strict=True):
+            for method in re.findall(r"\b(GET|POST|DELETE)\b", part) or methods:
+                found[method, path.replace("{id}", "{finding_id}")] = role
+    return found
+
+
+def test_the_table_of_roles_is_that_of_the_document():
+    said = {key: role.value if role else "-" for key, role in ROLES.items()}
+    for not_in_the_table in (("GET", PAGE_PATH), ("GET", OPENAPI_PATH)):
+        assert said.pop(not_in_the_table) == "-"
+    assert documented() == said
+
+
+def test_every_operation_has_a_role(server: LiveServer):
+    operations = {(method.upper(), path) for path, each in server.api.openapi()["paths"].items() for method in each}
+    assert operations == set(ROLES) - {("GET", PAGE_PATH), ("GET", OPENAPI_PATH)}
+
+
+def test_a_route_without_a_role_is_refused(keeper: Keeper):
+    server = LiveServer(keeper)
+    try:
+        api: FastAPI = server.api
+
+        async def forgotten() -> dict[str, str]:
+            return {"secret": "told"}
+
+        api.add_api_route("/api/v1/forgotten", forgotten, methods=["GET"])
+        api.router.routes.insert(0, api.router.routes.pop())
+        answer = server.client.get("/api/v1/forgotten")
+        assert answer.status_code == 403
+        assert "told" not in answer.text
+    finally:
+        server.stop()
+
+
+@pytest.fixture
+def secrets(keeper: Keeper):
+    return {role: keeper.tokens.create(role, role) for role in MAY}
+
+
+@pytest.mark.parametrize(("method", "path", "needed"), GUARDED)
+def test_each_role_gets_what_it_may(server: LiveServer, secrets, method, path, needed):
+    at = re.sub(r"\{\w+\}", "7", path)
+
+    def status(headers):
+        with server.client.stream(method, at, headers=headers, json=BODIES.get(path)) as answer:
+            return answer.status_code
+
+    assert status({}) == 401
+    assert status({"Authorization": "Bearer wk_viewer_wrong"}) == 401
+    assert status({"Authorization": "Basic eDp5"}) == 401
+    for role, secret in secrets.items():
+        got = status({"Authorization": f"Bearer {secret}"})
+        assert (got == 403) == (needed not in MAY[role]), (role, got)
+        assert got != 401
+
+
+@pytest.mark.parametrize("path", [path for (_, path), role in ROLES.items() if role is None and path != PAGE_PATH])
+def test_what_asks_for_no_role_is_open(server: LiveServer, secrets, path):
+    assert server.client.get(path).status_code == 200
+
+
+def test_the_token_may_stand_in_the_address_of_streams_alone(server: LiveServer, secrets):
+    with server.client.stream("GET", f"/api/v1/events?token={secrets['viewer']}") as answer:
+        assert answer.status_code == 200
+    assert server.client.get(f"/api/v1/status?token={secrets['viewer']}").status_code == 401
+
+
+def test_an_expired_or_revoked_token_is_out(server: LiveServer, keeper: Keeper):
+    secret = keeper.tokens.create("short", "viewer")
+    headers = {"Authorization": f"Bearer {secret}"}
+    assert server.client.get("/api/v1/status", headers=headers).status_code == 200
+    keeper.tokens.create("other", "viewer")
+    keeper.tokens.revoke("short")
+    answer = server.client.get("/api/v1/status", headers=headers)
+    assert (answer.status_code, answer.headers["www-authenticate"].startswith("Bearer")) == (401, True)
+
+
+def test_beyond_loopback_without_a_token_nobody_is_let_in(tmp_path):
+    keeper = Keeper(tmp_path, bind="0.0.0.0")
+    server = LiveServer(keeper)
+    try:
+        assert server.client.get("/api/v1/status").status_code == 401
+        assert server.client.get("/health").status_code == 200
+    finally:
+        server.stop()
+        keeper.close()
+
+
+def test_roles_are_known_to_the_openapi_document(server: LiveServer):
+    paths = server.client.get("/openapi.json").json()["paths"]
+    assert paths["/api/v1/sql"]["post"]["x-role"] == Role.OPERATOR.value
+    assert "security" not in paths["/health"]["get"]
