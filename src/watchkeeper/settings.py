@@ -46,7 +46,11 @@ def _cache() -> str:
 SETTINGS: tuple[Setting, ...] = (
     Setting("home", _home(), "Folder of all state: telemetry, metadata, models, certificates."),
     Setting("data", _cache(), "Folder of public data sets; `watchkeeper data fetch NAME` fills it."),
-    Setting("data_mirror", "", "Address or folder with the packed data sets; without it, files come from their public source."),
+    Setting(
+        "data_mirror",
+        "",
+        "Address or folder with the packed data sets; without it, files come from their public source.",
+    ),
     Setting("bind", "127.0.0.1", "Address to listen on. Anything but loopback needs tokens or client certificates."),
     Setting("host_names", "", "Names besides localhost by which the page may be reached, comma-separated."),
     Setting("insecure", False, "Listen beyond loopback without authentication. Only for networks you trust entirely."),
@@ -71,7 +75,7 @@ SETTINGS: tuple[Setting, ...] = (
         MIB,
     ),
     Setting("retry_after_s", 1.0, "What a refused sender is told to wait.", 0.01),
-    Setting("dedup_window_s", 600, "How long a batch is remembered, so that a retry of it is not stored twice.", 0),
+    Setting("dedup_window_s", 600.0, "How long a batch is remembered, so that a retry of it is not stored twice.", 0),
     Setting(
         "disk_free_bytes_min", 512 * MIB, "Free space below which telemetry is refused until there is room again.", 0
     ),
@@ -79,11 +83,11 @@ SETTINGS: tuple[Setting, ...] = (
         "wal_file_bytes_max", 64 * MIB, "Size at which a file of the write-ahead log is sealed into segments.", 4096
     ),
     Setting("wal_commit_delay_ms", 2.0, "How long a commit waits for more requests to share one fsync.", 0),
-    Setting("segment_age_s", 60, "Age at which the newest telemetry is written to a segment.", 0.05),
+    Setting("segment_age_s", 60.0, "Age at which the newest telemetry is written to a segment.", 0.05),
     Setting("compact_bytes_min", 8 * MIB, "Segments smaller than this are merged with others of their hour.", 0),
-    Setting("logs_days_max", 14, "Age at which logs are deleted.", 0),
-    Setting("metrics_days_max", 30, "Age at which metric points are deleted.", 0),
-    Setting("spans_days_max", 7, "Age at which spans are deleted.", 0),
+    Setting("logs_days_max", 14.0, "Age at which logs are deleted.", 0),
+    Setting("metrics_days_max", 30.0, "Age at which metric points are deleted.", 0),
+    Setting("spans_days_max", 7.0, "Age at which spans are deleted.", 0),
     Setting("logs_bytes_max", 8 * GIB, "Size on disk at which the oldest logs are deleted.", 0),
     Setting("metrics_bytes_max", 4 * GIB, "Size on disk at which the oldest metric points are deleted.", 0),
     Setting("spans_bytes_max", 8 * GIB, "Size on disk at which the oldest spans are deleted.", 0),
@@ -91,10 +95,10 @@ SETTINGS: tuple[Setting, ...] = (
     Setting("query_timeout_s", 30.0, "Time after which a query is stopped.", 0.05),
     Setting("query_rows_max", 10_000, "Rows that one answer holds at the most.", 1),
     Setting("templates_max", 100_000, "Log patterns kept; the least recently seen go first.", 100),
-    Setting("detect_warmup_s", 600, "Telemetry of a service that is only learned from before anything is judged.", 0),
-    Setting("detect_window_s", 10, "Length of the windows in which rates are counted.", 1),
-    Setting("finding_close_s", 120, "Quiet time after which a finding is closed.", 1),
-    Setting("findings_days_max", 90, "Age at which closed findings are deleted.", 0),
+    Setting("detect_warmup_s", 600.0, "Telemetry of a service that is only learned from before anything is judged.", 0),
+    Setting("detect_window_s", 10.0, "Length of the windows in which rates are counted.", 1),
+    Setting("finding_close_s", 120.0, "Quiet time after which a finding is closed.", 1),
+    Setting("findings_days_max", 90.0, "Age at which closed findings are deleted.", 0),
 )
 
 _BY_NAME: dict[str, Setting] = {setting.name: setting for setting in SETTINGS}
