@@ -2,7 +2,7 @@
 
 Enters: an open store, a target (a new folder, or a file that ends in `.tar`). Leaves: FORMAT, the catalog and metadata
 (SQLite's own copy), the log, the segments that count, and BACKUP.json with the size and checksum of each file. Upkeep
-pauses only while the catalog and the log are copied; segments never change. `restore` verifies before it replaces anything.
+pauses only while the catalog and the log are copied; segments never change. `restore` verifies first.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ def backup(
     *,
     pause: AbstractContextManager[object],
 ) -> BackupReport:
-    """Write a verified copy; raises StoreError when the target exists or cannot be written (what was begun is removed)."""
+    """Write a verified copy; raises StoreError when the target exists or cannot be written (no part of it stays)."""
     target = target.expanduser().absolute()
     if target.exists():
         raise StoreError(f"{target} exists; a backup never overwrites, choose another name")
@@ -126,7 +126,7 @@ def _pack(folder: Path, target: Path) -> None:
 
 
 def verify(folder: Path) -> dict[str, dict[str, int]]:
-    """Check every file of a backup against BACKUP.json and give the list; raises StoreError that names the first bad one."""
+    """Check every file of a backup against BACKUP.json and give the list; raises StoreError with the first bad one."""
     try:
         told: dict[str, dict[str, int]] = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))["files"]
     except (OSError, ValueError, KeyError, TypeError) as error:
@@ -143,8 +143,8 @@ def verify(folder: Path) -> dict[str, dict[str, int]]:
 def restore(source: Path, home: Path, *, overwrite: bool = False) -> BackupReport:
     """Bring a backup (folder or tar file) back as the store in `home`, which no process may have open.
 
-    Raises StoreError when the backup is damaged, or when `home` is not empty and `overwrite` is not set; NewerFormat when it
-    was made by a newer Watchkeeper. `home` is replaced only after everything was verified.
+    Raises StoreError when the backup is damaged, or `home` is not empty and `overwrite` is not set; NewerFormat when
+    it was made by a newer Watchkeeper. `home` is replaced only after everything was verified.
     """
     source, home = source.expanduser().absolute(), home.expanduser().resolve()
     occupied = home.exists() and any(home.iterdir())

@@ -1,8 +1,8 @@
 """The catalog: which segments count, which log files are sealed, which requests were seen lately. One SQLite file.
 
-A seal, a merge and a deletion are one transaction each, and that transaction is the moment at which they happen; what is
-on the disk and not in here is left over and removed at the next opening. A file that is not a sound database raises
-sqlite3.DatabaseError here; store/recovery.py then builds a new one from the segments themselves.
+A seal, a merge and a deletion are one transaction each, and that transaction is the moment at which they happen; what
+is on the disk and not in here is left over and removed at the next opening. A file that is not a sound database
+raises sqlite3.DatabaseError here; store/recovery.py then builds a new one from the segments themselves.
 """
 
 from __future__ import annotations
@@ -26,7 +26,8 @@ _SCHEMA = (
         columns TEXT NOT NULL, crc32 INTEGER NOT NULL) STRICT""",
     "CREATE TABLE IF NOT EXISTS doomed (path TEXT PRIMARY KEY) STRICT",
     "CREATE TABLE IF NOT EXISTS sealed (name TEXT PRIMARY KEY) STRICT",
-    "CREATE TABLE IF NOT EXISTS seen (hash BLOB PRIMARY KEY, sequence INTEGER NOT NULL, received_unix_ns INTEGER NOT NULL) STRICT",
+    """CREATE TABLE IF NOT EXISTS seen (
+        hash BLOB PRIMARY KEY, sequence INTEGER NOT NULL, received_unix_ns INTEGER NOT NULL) STRICT""",
     "CREATE INDEX IF NOT EXISTS seen_received ON seen (received_unix_ns)",
     "CREATE TABLE IF NOT EXISTS counters (name TEXT PRIMARY KEY, value INTEGER NOT NULL) STRICT",
 )

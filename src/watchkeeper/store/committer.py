@@ -128,7 +128,7 @@ class Committer:
         return future
 
     def rotate(self) -> None:
-        """Complete the open file of the log, once all that waits now is in it, so that it can be sealed; waits for that."""
+        """Complete the open file of the log once all that waits now is in it, so it can be sealed; waits for that."""
         with self._changed:
             self._rotate_after = self._next_sequence - 1
             self._changed.notify_all()
@@ -265,7 +265,7 @@ class Committer:
     def _call(self, callback: OnDurable, request: Request) -> None:
         try:
             callback(request.entry.sequence, request.entry.signal, request.batch)
-        except Exception:  # a listener's fault must not stop telemetry from being stored: told and counted
+        except Exception:  # noqa: BLE001 - a listener's fault must not stop telemetry from being stored: told and counted
             self.failures += 1
             _log.exception("a listener failed on batch %d; it is stored all the same", request.entry.sequence)
 

@@ -1,8 +1,8 @@
 """Compaction: small segments of one hour become one, so that a query opens few files.
 
-Enters: what the catalog knows of the segments. Leaves: groups to merge, and for each group a new segment. The merged one
-names the segments it replaces in its own metadata, and the swap is one catalog transaction, so a kill at any moment
-leaves each row counting once. Memory is bounded by ARROW_BYTES_MAX for each merge.
+Enters: what the catalog knows of the segments. Leaves: groups to merge, and for each group a new segment. The merged
+one names the segments it replaces in its own metadata, and the swap is one catalog transaction, so a kill at any
+moment leaves each row counting once. Memory is bounded by ARROW_BYTES_MAX for each merge.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ ARROW_BYTES_MAX = 48 << 20
 
 
 def groups(segments: Sequence[Segment], *, bytes_min: int, together_min: int = 2) -> list[list[Segment]]:
-    """Give groups of at least `together_min` segments smaller than `bytes_min` that lie in one folder, each to be merged."""
+    """Give groups of segments of one folder to merge: at least `together_min`, each smaller than `bytes_min`."""
     folders: dict[str, list[Segment]] = defaultdict(list)
     for segment in sorted(segments, key=lambda s: (s.min_time_unix_ns, s.id)):
         if segment.bytes < bytes_min:

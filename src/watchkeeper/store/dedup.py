@@ -1,8 +1,8 @@
 """The memory of which requests were stored lately, so that a retry is recognised.
 
-A request is known by the hash of its sender, signal, encoding and payload. It is remembered for `dedup_window_s` after it
-came, across restarts: the hashes stand in the log's records and, once sealed, in the catalog. Memory: about 200 bytes a
-request, at most REMEMBERED_MAX of them, the oldest going first. Not safe between threads by itself.
+A request is known by the hash of its sender, signal, encoding and payload. It is remembered for `dedup_window_s`
+after it came, across restarts: the hashes stand in the log's records and, once sealed, in the catalog. Memory: about
+200 bytes a request, at most REMEMBERED_MAX of them, the oldest going first. Not safe between threads by itself.
 """
 
 from __future__ import annotations

@@ -12,8 +12,8 @@ from watchkeeper.signals.schema import Signal
 class Entry(NamedTuple):
     """One acknowledged request as the write-ahead log keeps it.
 
-    `sequence` rises by order of acceptance and is what the column `batch` of its rows holds; `encoding` is "protobuf" or
-    "json"; `payload` is the decompressed body of the request.
+    `sequence` rises by order of acceptance and is what the column `batch` of its rows holds; `encoding` is "protobuf"
+    or "json"; `payload` is the decompressed body of the request.
     """
 
     sequence: int

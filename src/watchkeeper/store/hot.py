@@ -42,7 +42,7 @@ class HotBatch:
 
 @dataclass
 class HotFile:
-    """What one log file holds. `complete` once nothing more is written to it; `since_s` is the age's start (monotonic)."""
+    """What one log file holds. `complete` once no more is written to it; `since_s` is its start (monotonic)."""
 
     path: Path
     since_s: float

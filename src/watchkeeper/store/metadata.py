@@ -1,8 +1,8 @@
 """SQLite for everything that is not telemetry: findings, tokens, the ledger, learned state.
 
-One writer at a time under a lock, readers beside it (write-ahead journal). Each component brings its own tables through
-`ensure`, with a version, so a newer Watchkeeper's tables are refused and not misread. Foreign errors leave as StoreError.
-Does not know any table but its own list of components.
+One writer at a time under a lock, readers beside it (write-ahead journal). Each component brings its own tables
+through `ensure`, with a version, so a newer Watchkeeper's tables are refused and not misread. Foreign errors leave as
+StoreError. Does not know any table but its own list of components.
 """
 
 from __future__ import annotations

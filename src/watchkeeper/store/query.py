@@ -1,9 +1,9 @@
 """SQL over segments and hot batches: DuckDB in memory, one connection, a cursor for each query.
 
 Enters: a query and a Snapshot taker. Leaves: an Arrow table of at most `rows_max` rows. The tables of a query are
-temporary views on its own cursor: `read_parquet` of exactly the segments of its snapshot, the hot batches as Arrow, and a
-column `time` (TIMESTAMPTZ). Segments that share their columns are scanned together; columns that older ones lack are null.
-DuckDB is imported at the first query. Users' SQL is checked by store/sandbox.py first.
+temporary views on its own cursor: `read_parquet` of exactly the segments of its snapshot, the hot batches as Arrow,
+and a column `time` (TIMESTAMPTZ). Segments that share their columns are scanned together; columns that older ones
+lack are null. DuckDB is imported at the first query. Users' SQL is checked by store/sandbox.py first.
 """
 
 from __future__ import annotations

@@ -1,8 +1,9 @@
 """Opening: what lies on the disk becomes the picture of what is stored, whatever happened before.
 
-Enters: the folders as the last process left them. Leaves: the catalog (rebuilt from the segments' own metadata when it is
-lost or damaged), the segments that count, and the hot files replayed from the log. Left-overs of an interrupted seal,
-merge or deletion are removed; what cannot be read goes to quarantine and is told. Never deletes the only copy of a row.
+Enters: the folders as the last process left them. Leaves: the catalog (rebuilt from the segments' own metadata when
+it is lost or damaged), the segments that count, and the hot files replayed from the log. Left-overs of an interrupted
+seal, merge or deletion are removed; what cannot be read goes to quarantine and is told. Never deletes the only copy
+of a row.
 """
 
 from __future__ import annotations
@@ -107,7 +108,7 @@ def rebuild(layout: Layout, catalog: Catalog, quarantine: Quarantine) -> list[Se
 
 
 def remove_left_over(layout: Layout, catalog: Catalog, quarantine: Quarantine, counting: list[Segment]) -> None:
-    """Delete files that an interrupted seal, merge or deletion left; a file that none of these explains is quarantined."""
+    """Delete what an interrupted seal, merge or deletion left; a file that none of these explains is quarantined."""
     doomed = catalog.doomed()
     ids = {segment.id for segment in counting}
     paths = {segment.path for segment in counting}
@@ -189,7 +190,7 @@ def _decoded(entry: Entry, decode: Decode, quarantine: Quarantine) -> pa.RecordB
 
     try:
         return numbered(decode(entry), entry.sequence)
-    except Exception as error:  # whatever a decoder says of one request, the others are stored: kept, logged and told
+    except Exception as error:  # noqa: BLE001 - one request that no decoder takes: kept, logged and told
         _log.exception("request %d in the log cannot be decoded", entry.sequence)
         quarantine.keep(
             f"request-{entry.sequence:020d}.{entry.signal.value}.{entry.encoding}",

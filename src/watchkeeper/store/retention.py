@@ -1,8 +1,8 @@
 """Retention: which segments are to be deleted, whole, oldest first.
 
 By age: when the newest row of a segment was *received* more than `<signal>_days_max` ago, so that late or replayed
-telemetry is kept for as long as any other. By size: when a signal's segments together are over `<signal>_bytes_max`, those
-with the oldest event times go. Pure; deletes nothing itself.
+telemetry is kept for as long as any other. By size: when a signal's segments together are over `<signal>_bytes_max`,
+those with the oldest event times go. Pure; deletes nothing itself.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """What users' SQL may be: one reading statement over logs, metrics and spans, told from DuckDB's own syntax tree.
 
-This is one of two locks. The other is DuckDB's configuration (no file outside `telemetry/`, no extension, no change of
-settings), set in store/query.py. Only what is known to be harmless passes: kinds of statements, tables, table functions.
-Does not run anything of the user's.
+This is one of two locks. The other is DuckDB's configuration (no file outside `telemetry/`, no extension, no change
+of settings), set in store/query.py. Only what is known to be harmless passes: kinds of statements, tables, table
+functions. Does not run anything of the user's.
 """
 
 from __future__ import annotations

@@ -6,8 +6,8 @@
     4  show the segments in place of the hot batches
     5  delete the log file, then note that it is gone
 
-A kill before 3 leaves segments that do not count, removed at the next opening, and the log file that is replayed; a kill
-after 3 leaves a sealed log file, deleted at the next opening. Either way each row is there once.
+A kill before 3 leaves segments that do not count, removed at the next opening, and the log file that is replayed; a
+kill after 3 leaves a sealed log file, deleted at the next opening. Either way each row is there once.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ class Sealer:
         self.pipeline_seen = False
 
     def seal_completed(self) -> int:
-        """Seal every completed log file and give their number; raises OSError or sqlite3.Error, having undone the one in hand."""
+        """Seal every completed log file and give their number; OSError or sqlite3.Error leave the one in hand as it was."""
         count = 0
         for file in self._view.completed():
             self._seal(file)

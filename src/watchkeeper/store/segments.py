@@ -1,9 +1,9 @@
 """Segments: immutable zstd Parquet files, one signal and one hour of event time each, sorted by time.
 
-Enters: an Arrow table of one signal. Leaves: files under `telemetry/`, durable before they are spoken of, and a Segment
-for each. What the catalog knows of a segment also stands in the file's own key-value metadata, so a lost catalog can be
-rebuilt. Rows of very many different hours (a replayed year) share one file beyond HOURS_MAX, placed by its earliest row.
-Does not decide which segments count; the catalog does.
+Enters: an Arrow table of one signal. Leaves: files under `telemetry/`, durable before they are spoken of, and a
+Segment for each. What the catalog knows of a segment also stands in the file's own key-value metadata, so a lost
+catalog can be rebuilt. Rows of very many different hours (a replayed year) share one file beyond HOURS_MAX, placed by
+its earliest row. Does not decide which segments count; the catalog does.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ _TAIL = b"PAR1"
 
 
 class Segment(NamedTuple):
-    """What is known of one segment. `path` is relative to `telemetry/`; times are inclusive; `columns` names its columns."""
+    """What is known of one segment: `path` relative to `telemetry/`, inclusive times, the names of its `columns`."""
 
     id: str
     signal: Signal

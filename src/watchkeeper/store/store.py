@@ -73,8 +73,8 @@ class Store:
     def open(cls, folder: Path, settings: Settings, decode: Callable[[Entry], pa.RecordBatch]) -> Store:
         """Open the store in a folder, making it when there is none, and take up what an earlier process left.
 
-        `decode` turns a request of the log into its batch again. Raises NewerFormat (nothing touched) or StoreError, which
-        names the process that has the folder open. Cost: under 300 ms, and the replay of what was not sealed.
+        `decode` turns a request of the log into its batch again. Raises NewerFormat (nothing touched) or StoreError,
+        which names the process that has the folder open. Cost: under 300 ms, and the replay of what was not sealed.
         """
         layout = Layout(folder.expanduser().resolve())
         layout.prepare()
@@ -102,14 +102,14 @@ class Store:
     ) -> Future[Appended]:
         """Store one request; the future resolves once it is durable, and `sql` sees it from then on.
 
-        `batch` is what `payload` decodes to; its column `batch` is filled here. A request whose content was stored within
-        `dedup_window_s` is not stored again: `duplicate` is True then. Raises QueueFull or DiskNearlyFull at once, or sets
-        DiskNearlyFull on the future when the write finds no room; nothing of it is stored then.
+        `batch` is what `payload` decodes to; its column `batch` is filled here. A request whose content was stored
+        within `dedup_window_s` is not stored again: `duplicate` is True. Raises QueueFull or DiskNearlyFull at once, or
+        sets DiskNearlyFull on the future when the write finds no room; nothing of it is stored then.
         """
         return self._committer.offer(signal, encoding, sender, received_unix_ns, payload, batch)
 
     def recovered(self) -> Iterator[Recovered]:
-        """Give the batches that were in the log at opening and in no segment, in order; once, the memory goes with them."""
+        """Give, once, the batches that were in the log at opening and in no segment, in order."""
         while self._recovered:
             yield self._recovered.pop(0)
 
@@ -123,7 +123,7 @@ class Store:
             _log.debug("batch %d of %s was sealed before the pipeline was done with it", sequence, signal.value)
 
     def on_durable(self, callback: OnDurable) -> None:
-        """Call this with (sequence, signal, batch) for every batch from now on, in order, from one thread, once durable."""
+        """Call this with (sequence, signal, batch) of every batch from now on once durable, in order, in one thread."""
         self._committer.on_durable(callback)
 
     def sql(
@@ -137,9 +137,9 @@ class Store:
     ) -> pa.Table:
         """Run one reading statement over the tables logs, metrics and spans, all of one moment.
 
-        The columns are those of the schema and `time` (TIMESTAMPTZ). `rows_max` and `timeout_s` default to the settings;
-        when there were more rows, the schema metadata `watchkeeper.truncated` is "true". `time_range_unix_ns` (inclusive)
-        only prunes files and does not filter rows. Raises QueryError.
+        The columns are those of the schema and `time` (TIMESTAMPTZ). `rows_max` and `timeout_s` default to the
+        settings; when there were more rows, the schema metadata `watchkeeper.truncated` is "true". `time_range_unix_ns`
+        (inclusive) only prunes files and does not filter rows. Raises QueryError.
         """
         return self._queries.run(
             query, parameters, rows_max=rows_max, timeout_s=timeout_s, time_range_unix_ns=time_range_unix_ns

@@ -191,7 +191,7 @@ class WalFile:
         return cls(path, descriptor, salt, HEADER_BYTES)
 
     def append(self, pieces: Sequence[bytes]) -> None:
-        """Write whole records and wait for the disk; raises OSError, with the file cut back to what was whole before."""
+        """Write whole records and wait for the disk; raises OSError, with the file cut back to what was whole."""
         try:
             written = _write_all(self._descriptor, pieces)
             os.fdatasync(self._descriptor)
