@@ -1,7 +1,7 @@
 """The ingest ledger: what became of every record, by sender, signal and protocol, so that nothing is lost in silence.
 
 Enters: one call a request, from any thread. Leaves: rows, totals and rates. The counts are kept in the metadata, where
-`flush` writes them now and then, so a crash can lose the counts (never the telemetry) of the seconds since the last one.
+`flush` writes them now and then, so a crash can lose the counts (never the telemetry) of the seconds since the last.
 The number of rows is bounded: senders past the bound are counted together as "other".
 """
 
@@ -42,7 +42,7 @@ class LedgerRow(NamedTuple):
     `sender` is who sent (the name of the token or certificate, else the IP address), not the service it speaks of.
     accepted: stored. rejected: told back as bad; a body that cannot be read counts as one. dropped: lost after they
     were acknowledged. deduplicated: of a batch that was stored before. refused: told to come again; a body that was not
-    read counts as one. `bytes` are of decompressed bodies. `last_error` is "" or the last reason of a rejection or refusal.
+    read counts as one. `bytes` are of decompressed bodies. `last_error` is "" or the last reason of any of these.
     """
 
     sender: str

@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     from watchkeeper.store.entry import Appended
 
 ACKNOWLEDGE_TIMEOUT_S = 60.0
-"""How long a transport waits for the disk before it tells the sender to retry; what was stored after all is recognised."""
+"""How long a transport waits for the disk before it asks for a retry, which is recognised if the first was stored."""
 
 log = logging.getLogger(__name__)
 

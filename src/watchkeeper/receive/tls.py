@@ -2,7 +2,7 @@
 
 Enters: paths of PEM files. Leaves: what uvicorn and gRPC are to be given. With a client authority the two OTLP ports
 take only clients whose certificate it signed, and the name in that certificate reaches the receiver; the page and the
-API do not ask browsers for certificates. TLS 1.2 is the least spoken. Does not make certificates: receive/certs.py does.
+API do not ask browsers for certificates. TLS 1.2 is the least spoken. receive/certs.py makes certificates, not this.
 """
 
 from __future__ import annotations
