@@ -13,11 +13,13 @@ from watchkeeper.native.library import native_library
 from watchkeeper.patterns.kernel import Found, NativeKernel, ReferenceKernel, open_kernel
 from watchkeeper.patterns.reference import BODY_BYTES_MAX, LINE_BYTES_MAX
 
-PIECES = (
-    "<*> < > = == \" ' [ ] ( ) () { } / \\ : :: .. . - + @ # blk_1 blk_2 Jun Sat 11 user password for root admin http:// "
-    "B KB KB. sec 10 -5 0xff deadbeef a1 com. org. net com tencent HTTP/1.1 UTC 12:00:01 f0:e1: fe80 Foo $ _ ~/ ./ C:\\ "
-    "key key2 | % ? ! * , ; ALL_CAPS 9.5 HttpServer2 IO80211Peer x@y x@1 null é ↵ \u2028 ... at 1234567890abcdef ssh2"
-).split(" ")  # noqa: SIM905 - fifty quoted words would be harder to read
+TOKENS = (
+    "<*> < > = == \" ' [ ] ( ) () { } / \\ : :: .. . - + @ # blk_1 blk_2 Jun Sat 11 user password for root admin "
+    "http:// B KB KB. sec 10 -5 0xff deadbeef a1 com. org. net com tencent HTTP/1.1 UTC 12:00:01 f0:e1: fe80 Foo $ _ ~/ "
+    "./ C:\\ key key2 | % ? ! * , ; ALL_CAPS 9.5 HttpServer2 IO80211Peer x@y x@1 null é ↵ \u2028 ... at ssh2 "
+    "1234567890abcdef"
+)
+PIECES = TOKENS.split(" ")
 SPACES = [" ", "  ", "\t", "\n", "\n ", "\r\n", "\x00", "\x1b[31m", "\x1b[", "\x7f", ", ", "\n...", "\nat "]
 
 pieces = st.lists(st.sampled_from(PIECES + SPACES), max_size=40).map("".join)

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -50,7 +50,7 @@ class SavedTemplate(NamedTuple):
 
 def write_catalogue(path: Path, templates: list[SavedTemplate], *, frozen: bool) -> None:
     """Write the templates, least recently seen first."""
-    columns = list(zip(*templates, strict=True)) or [[] for _ in _SCHEMA]
+    columns: list[tuple[Any, ...]] = list(zip(*templates, strict=True)) or [() for _ in _SCHEMA]
     metadata = {
         _VERSION: str(CATALOGUE_VERSION),
         _MASK: str(MASK_VERSION),
