@@ -1,3 +1,4 @@
+# ruff: noqa: E501 - the sample lines are as long as they are
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
