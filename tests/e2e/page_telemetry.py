@@ -21,7 +21,7 @@ from opentelemetry.sdk.metrics.export import PeriodicExportingMetricReader
 from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
-from opentelemetry.trace import Status, StatusCode, set_span_in_context
+from opentelemetry.trace import Span, Status, StatusCode, set_span_in_context
 
 SECOND_NS = 10**9
 HOSTILE = '<img src=x onerror="document.title=1"> \x1b[31mred\x1b[0m \x1b]0;title\x07 \u202eturned'
@@ -82,8 +82,8 @@ class Sender:
         memory.set(300 * 2**20)
         self._metrics.force_flush()
 
-    def trace(self, started_unix_ns: int) -> str:
-        """Send a trace of a failed checkout with a log line within it; gives its id."""
+    def trace(self, started_unix_ns: int, *, fails: bool = True) -> str:
+        """Send a trace of a checkout, failed with a log line within it or gone well; gives its id."""
         root = self.tracer.start_span("POST /checkout", start_time=started_unix_ns)
         inside = set_span_in_context(root)
         ms = 10**6
@@ -92,20 +92,24 @@ class Sender:
         charge = self.tracer.start_span(
             "POST /charge", context=inside, start_time=started_unix_ns + 30 * ms, attributes={"card.brand": "visa"}
         )
-        charge.add_event("exception", {"exception.type": "ConnectTimeout"}, timestamp=started_unix_ns + 200 * ms)
-        charge.set_status(Status(StatusCode.ERROR, "bank gateway timed out"))
-        self.logger.emit(
-            LogRecord(
-                timestamp=started_unix_ns + 200 * ms,
-                severity_number=SeverityNumber.ERROR,
-                body="charging the card timed out",
-                context=set_span_in_context(charge),
-            )
-        )
+        if fails:
+            self._fail(charge, started_unix_ns + 200 * ms)
+            root.set_status(Status(StatusCode.ERROR))
         charge.end(started_unix_ns + 210 * ms)
-        root.set_status(Status(StatusCode.ERROR))
         root.end(started_unix_ns + 220 * ms)
         return f"{root.get_span_context().trace_id:032x}"
+
+    def _fail(self, span: Span, at_unix_ns: int) -> None:
+        span.add_event("exception", {"exception.type": "ConnectTimeout"}, timestamp=at_unix_ns)
+        span.set_status(Status(StatusCode.ERROR, "bank gateway timed out"))
+        self.logger.emit(
+            LogRecord(
+                timestamp=at_unix_ns,
+                severity_number=SeverityNumber.ERROR,
+                body="charging the card timed out",
+                context=set_span_in_context(span),
+            )
+        )
 
 
 def tell_history(sender: Sender, *, calm_s: int, fault_s: int, seed: int = 7) -> None:

@@ -28,6 +28,8 @@ export interface ChartOptions {
   bare?: boolean
   /** What `text` depends on: another unit draws the axis anew. */
   unit?: string
+  /** Values are counts: no half steps on the axis. */
+  whole?: boolean
   /** Values are bytes: the axis steps in powers of two. */
   binary?: boolean
   onzoom?: (fromMs: number, toMs: number) => void
@@ -36,6 +38,7 @@ export interface ChartOptions {
 
 const FONT = '11px system-ui, -apple-system, "Segoe UI", Roboto, sans-serif'
 const POWERS_OF_TWO = Array.from({ length: 60 }, (_none, power) => 2 ** (power - 4))
+const WHOLE_STEPS = Array.from({ length: 12 }, (_none, power) => [1, 2, 5].map((step) => step * 10 ** power)).flat()
 const bars = uPlot.paths.bars?.({ size: [0.82, 40], align: 1, gap: 1 })
 
 function series(line: Line): uPlot.Series {
@@ -67,7 +70,7 @@ function axes(options: ChartOptions): uPlot.Axis[] {
   if (options.bare) return [{ show: false }, { show: false }]
   return [
     { stroke, font: FONT, grid: { show: false }, ticks: { show: false }, space: 70, size: 24, gap: 4, values: timeLabels },
-    { stroke, font: FONT, grid, ticks: { show: false }, size: axisWidth, gap: 6, space: 32, incrs: options.binary ? POWERS_OF_TWO : undefined, values: (_plot, splits) => splits.map(options.text) },
+    { stroke, font: FONT, grid, ticks: { show: false }, size: axisWidth, gap: 6, space: 32, incrs: options.binary ? POWERS_OF_TWO : options.whole ? WHOLE_STEPS : undefined, values: (_plot, splits) => splits.map(options.text) },
   ]
 }
 
