@@ -186,11 +186,12 @@ METHODS = {
 
 
 class Failure(NamedTuple):
-    """How a gRPC call failed: its code, the google.rpc.Status in the trailer, the seconds to wait (None: not told)."""
+    """How a gRPC call failed: its code, the google.rpc.Status, the seconds to wait as told in it and in a trailer."""
 
     code: grpc.StatusCode
     status: Status | None
     retry_s: float | None
+    retry_trailer_s: float | None
 
 
 def call(channel: grpc.Channel, signal: Signal, payload: bytes, **options: Any) -> bytes:
@@ -211,5 +212,7 @@ def failure(channel: grpc.Channel, signal: Signal, payload: bytes, **options: An
             info = RetryInfo()
             if detail.Unpack(info):
                 retry_s = info.retry_delay.ToTimedelta().total_seconds()
-        return Failure(error.code(), status, retry_s)
+        trailer = details.get("google.rpc.retryinfo-bin")
+        trailer_s = RetryInfo.FromString(trailer).retry_delay.ToTimedelta().total_seconds() if trailer else None
+        return Failure(error.code(), status, retry_s, trailer_s)
     raise AssertionError("the call did not fail")

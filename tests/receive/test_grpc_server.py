@@ -100,7 +100,7 @@ def test_what_a_retry_can_mend_is_told_with_when(channel, receiver, store, refus
     else:
         store.fail = refusal
     failed = failure(channel, Signal.LOGS, LOGS)
-    assert (failed.code, failed.retry_s) == (code, 2.5)
+    assert (failed.code, failed.retry_s, failed.retry_trailer_s) == (code, 2.5, 2.5)
     store.refuse = store.fail = None
     call(channel, Signal.LOGS, LOGS)
     (row,) = receiver.ledger.rows()

@@ -16,7 +16,15 @@ import grpc
 from watchkeeper.errors import InternalFault, SettingError, TooLarge, WatchkeeperError
 from watchkeeper.receive.peer import Peer, bearer_secret, grpc_address
 from watchkeeper.receive.receiver import ACKNOWLEDGE_TIMEOUT_S, Receiver
-from watchkeeper.receive.status_proto import PROTOBUF_TYPE, code_of, encode, status_of, success
+from watchkeeper.receive.status_proto import (
+    PROTOBUF_TYPE,
+    code_of,
+    encode,
+    retry_after_s,
+    retry_info,
+    status_of,
+    success,
+)
 from watchkeeper.receive.tls import server_tls
 from watchkeeper.settings import Settings
 from watchkeeper.signals.schema import Signal
@@ -165,6 +173,11 @@ def _certificate_name(properties: Any) -> str:
 
 def _abort(context: grpc.ServicerContext, error: WatchkeeperError) -> NoReturn:
     status = status_of(error)
-    context.set_trailing_metadata((("grpc-status-details-bin", status.SerializeToString()),))
+    trailer: list[tuple[str, bytes]] = [("grpc-status-details-bin", status.SerializeToString())]
+    seconds = retry_after_s(error)
+    if seconds is not None:
+        # The Python SDK looks for the delay here, and not in the status where the specification puts it.
+        trailer.append(("google.rpc.retryinfo-bin", retry_info(seconds).SerializeToString()))
+    context.set_trailing_metadata(tuple(trailer))
     context.abort(_CODES[code_of(error).rpc], status.message)
     raise AssertionError("abort always raises")

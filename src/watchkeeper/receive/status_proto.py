@@ -81,10 +81,15 @@ def status(code: int, message: str, retry_s: float | None = None) -> Status:
     """Make a google.rpc.Status; `retry_s` adds the RetryInfo by which OTLP tells a client that it may retry."""
     made = Status(code=code, message=message[:MESSAGE_CHARACTERS_MAX])
     if retry_s is not None:
-        delay = Duration()
-        delay.FromNanoseconds(int(retry_s * 1e9))
-        made.details.add().Pack(RetryInfo(retry_delay=delay))
+        made.details.add().Pack(retry_info(retry_s))
     return made
+
+
+def retry_info(seconds: float) -> RetryInfo:
+    """Make the google.rpc.RetryInfo of a delay."""
+    delay = Duration()
+    delay.FromNanoseconds(int(seconds * 1e9))
+    return RetryInfo(retry_delay=delay)
 
 
 def status_of(error: WatchkeeperError) -> Status:
