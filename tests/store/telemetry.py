@@ -46,9 +46,7 @@ def batch_of(signal: Signal, content: bytes, *, sender: str = "test", received_u
         "trace_id": [f"{i:032x}" for i in range(rows)],
     }
     schema = SCHEMAS[signal]
-    arrays = [
-        pa.array(columns[f.name]).cast(f.type) if f.name in columns else pa.nulls(rows, f.type) for f in schema
-    ]
+    arrays = [pa.array(columns[f.name]).cast(f.type) if f.name in columns else pa.nulls(rows, f.type) for f in schema]
     return pa.record_batch(arrays, schema=schema)
 
 
@@ -62,7 +60,12 @@ def open_store(home: Path, **chosen: Any) -> Store:
 
 
 def send(
-    store: Store, content: bytes, *, signal: Signal = Signal.LOGS, sender: str = "test", received_unix_ns: int | None = None
+    store: Store,
+    content: bytes,
+    *,
+    signal: Signal = Signal.LOGS,
+    sender: str = "test",
+    received_unix_ns: int | None = None,
 ) -> Future[Appended]:
     now = time.time_ns() if received_unix_ns is None else received_unix_ns
     batch = batch_of(signal, content, sender=sender, received_unix_ns=now)
@@ -87,5 +90,3 @@ def segment_files(home: Path, pattern: str = "**/*.parquet") -> list[Path]:
 
 def wal_files(home: Path) -> list[Path]:
     return sorted((home / "wal").iterdir())
-
-

@@ -60,6 +60,18 @@ class Catalog:
             self._connection.close()
             raise
 
+    def is_filled(self) -> bool:
+        """Tell whether this catalog speaks for the segments on the disk; a new one does not until `fill`."""
+        with self._lock:
+            return bool(self._connection.execute("PRAGMA user_version").fetchone()[0])
+
+    def fill(self, segments: Sequence[Segment]) -> None:
+        """Let exactly these segments count; the catalog speaks for the disk from then on."""
+        with self._lock, immediate(self._connection) as connection:
+            connection.execute("DELETE FROM segments")
+            self._insert(connection, segments)
+            connection.execute("PRAGMA user_version = 1")
+
     def segments(self) -> list[Segment]:
         """Give every segment that counts."""
         with self._lock:

@@ -44,11 +44,10 @@ class Replayed:
         return [Recovered(b.sequence, b.signal, b.batch) for _, batches in self.files for b, _ in batches]
 
 
-def open_catalog(layout: Layout, quarantine: Quarantine) -> tuple[Catalog, bool]:
-    """Open the catalog; (a new empty one, True) when the old one is lost or damaged, which is told."""
-    lost = not layout.catalog.exists()
+def open_catalog(layout: Layout, quarantine: Quarantine) -> Catalog:
+    """Open the catalog; a damaged one goes to quarantine, and a new one that is to be filled takes its place."""
     try:
-        return Catalog(layout.catalog), lost
+        return Catalog(layout.catalog)
     except sqlite3.OperationalError as error:
         if "locked" in str(error) or "full" in str(error):
             raise
@@ -58,7 +57,7 @@ def open_catalog(layout: Layout, quarantine: Quarantine) -> tuple[Catalog, bool]
     quarantine.move(layout.catalog, f"the catalog cannot be read ({reason}); it is rebuilt from the segments")
     for suffix in ("-wal", "-shm"):
         layout.catalog.with_name(layout.catalog.name + suffix).unlink(missing_ok=True)
-    return Catalog(layout.catalog), True
+    return Catalog(layout.catalog)
 
 
 def remove_sealed(layout: Layout, catalog: Catalog) -> None:
@@ -103,7 +102,7 @@ def rebuild(layout: Layout, catalog: Catalog, quarantine: Quarantine) -> list[Se
             (layout.telemetry / segment.path).unlink(missing_ok=True)
         else:
             counting.append(segment)
-    catalog.swap([], counting)
+    catalog.fill(counting)
     return counting
 
 

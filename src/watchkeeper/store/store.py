@@ -217,13 +217,13 @@ class Store:
         self.close()
 
     def _open_catalog(self) -> tuple[Catalog, list[Segment]]:
-        catalog, lost = recovery.open_catalog(self._layout, self._quarantine)
+        catalog = recovery.open_catalog(self._layout, self._quarantine)
         try:
             recovery.remove_sealed(self._layout, catalog)
-            if lost:
-                segments = recovery.rebuild(self._layout, catalog, self._quarantine)
-            else:
+            if catalog.is_filled():
                 segments = recovery.sound_segments(self._layout, catalog, self._quarantine)
+            else:
+                segments = recovery.rebuild(self._layout, catalog, self._quarantine)
             recovery.remove_left_over(self._layout, catalog, self._quarantine, segments)
         except BaseException:
             catalog.close()
