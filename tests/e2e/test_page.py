@@ -480,7 +480,8 @@ def test_picture_of_home_and_of_a_finding(busy: Busy, view: Open) -> None:
     deadline = time.monotonic() + 45
     while time.monotonic() < deadline:
         for number, sender in enumerate([busy.sender, *others]):
-            for line in range(4 + number):
+            for line in range(3 + number):
+                sender.log(f"order {line} placed by customer {number}")
                 sender.log(f"GET /cart took {line} ms")
             sender.trace(time.time_ns(), fails=False)
             sender.flush()

@@ -43,13 +43,15 @@ export function waterfall(spans: Span[]): Waterfall {
   for (const one of bars) {
     const parent = one.span.parent_span_id
     if (!parent || !known.has(parent) || parent === one.span.span_id) roots.push(one)
-    else byParent.set(parent, [...(byParent.get(parent) ?? []), one])
+    else if (byParent.has(parent)) byParent.get(parent)?.push(one)
+    else byParent.set(parent, [one])
   }
   const inOrder = walk(roots, byParent)
   // Spans that are one another's parents hang from no root; they are shown all the same.
   const placed = new Set(inOrder)
   const lost = bars.filter((one) => !placed.has(one)).map((one) => ({ ...one, children: 0 }))
-  for (const root of roots) critical(root, byParent)
+  const taken = new Set<string>()
+  for (const root of roots) critical(root, byParent, taken)
   const all = [...inOrder, ...lost]
   return {
     bars: all,
@@ -67,9 +69,10 @@ function walk(roots: Bar[], byParent: Map<string, Bar[]>): Bar[] {
   const byStart = (a: Bar, b: Bar) => b.startMs - a.startMs
   const stack = roots.toSorted(byStart)
   const inOrder: Bar[] = []
+  const taken = new Set<string>()
   for (let next = stack.pop(); next; next = stack.pop()) {
     inOrder.push(next)
-    const children = byParent.get(next.span.span_id) ?? []
+    const children = takeChildren(next, byParent, taken)
     next.children = children.length
     for (const child of children.toSorted(byStart)) {
       child.depth = next.depth + 1
@@ -79,13 +82,21 @@ function walk(roots: Bar[], byParent: Map<string, Bar[]>): Bar[] {
   return inOrder
 }
 
+// Where several spans carry one id, the first takes the children: each span is placed once, whatever was sent.
+function takeChildren(parent: Bar, byParent: Map<string, Bar[]>, taken: Set<string>): Bar[] {
+  const id = parent.span.span_id
+  if (taken.has(id)) return []
+  taken.add(id)
+  return byParent.get(id) ?? []
+}
+
 // Backwards from the end of a span: what ended last is what was waited for.
-function critical(root: Bar, byParent: Map<string, Bar[]>): void {
+function critical(root: Bar, byParent: Map<string, Bar[]>, taken: Set<string>): void {
   const open: [Bar, number][] = [[root, root.endMs]]
   for (let next = open.pop(); next; next = open.pop()) {
     const [one, until] = next
     let cursor = Math.min(one.endMs, until)
-    const children = (byParent.get(one.span.span_id) ?? []).toSorted((a, b) => b.endMs - a.endMs)
+    const children = takeChildren(one, byParent, taken).toSorted((a, b) => b.endMs - a.endMs)
     for (const child of children) {
       const end = Math.min(child.endMs, cursor)
       if (child.startMs >= cursor || end <= one.startMs) continue

@@ -1,0 +1,18 @@
+// Bundles the tests of the page's pure parts for Node's own test runner: `npm test`.
+
+import { defineConfig } from 'vite'
+
+const names = ['buckets', 'format', 'logquery', 'time', 'verdict', 'waterfall']
+
+export default defineConfig({
+  build: {
+    ssr: true,
+    outDir: 'node_modules/.cache/page-tests',
+    emptyOutDir: true,
+    minify: false,
+    rolldownOptions: {
+      input: Object.fromEntries(names.map((name) => [name, `test/${name}.test.ts`])),
+      output: { entryFileNames: '[name].test.mjs' },
+    },
+  },
+})
