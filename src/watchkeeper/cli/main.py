@@ -156,7 +156,11 @@ def exit_status(error: WatchkeeperError) -> int:
 
 
 def _complain(message: str) -> None:
-    print(f"watchkeeper: {' '.join(message.split())}", file=sys.stderr)
+    """Write an error to the standard error; what points into a query keeps its lines."""
+    from watchkeeper.cli.text import safe
+
+    first, *more = message.strip().splitlines() or ["failed"]
+    print("\n".join([f"watchkeeper: {safe(first)}", *(f"  {safe(line)}" for line in more)]), file=sys.stderr)
 
 
 def _close_quietly() -> None:

@@ -86,17 +86,13 @@ def sparkline(values: Sequence[float]) -> str:
     ' ▁▄█'
     """
     top = max(values, default=0)
-    if top <= 0:
-        return " " * len(values)
-    return "".join(
-        " " if value <= 0 else _BARS[min(7, int(value / top * 8 + 0.5) - 1 if value else 0)] for value in values
-    )
+    return "".join(_BARS[min(7, max(0, round(value / top * 8) - 1))] if value > 0 else " " for value in values)
 
 
 def plot(
     points: Sequence[tuple[int, float]], *, low: float | None, high: float | None, width: int = 72, rows: int = 8
 ) -> list[str]:
-    """Draw a series as text, oldest left; `low` and `high` are drawn as the band expected. Empty without points."""
+    """Draw a series as text, oldest left; `low` and `high`, the band expected, are drawn across. Empty without points."""
     if not points:
         return []
     ordered = sorted(points)[-width * 8 :]
@@ -111,7 +107,8 @@ def plot(
     lines = []
     for row in range(rows - 1, -1, -1):
         label = f"{bottom + row * step:>10.4g} "
-        cells = ("█" if each >= row and (row or each) else "·" if row in bounds else " " for each in level)
+        full, empty = ("▓", "·") if row in bounds else ("█", " ")
+        cells = (full if each >= row and (row or each) else empty for each in level)
         lines.append((label + "│" + "".join(cells)).rstrip())
     first, last = clock_text(ordered[0][0])[11:19], clock_text(ordered[-1][0])[11:19]
     lines.append(" " * 11 + "└" + "─" * len(columns))
