@@ -92,7 +92,7 @@ def sparkline(values: Sequence[float]) -> str:
 def plot(
     points: Sequence[tuple[int, float]], *, low: float | None, high: float | None, width: int = 72, rows: int = 8
 ) -> list[str]:
-    """Draw a series as text, oldest left; `low` and `high`, the band expected, are drawn across. Empty without points."""
+    """Draw a series as text, oldest left, with `low` and `high` (the band expected) across. Empty without points."""
     if not points:
         return []
     ordered = sorted(points)[-width * 8 :]
