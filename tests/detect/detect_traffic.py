@@ -52,16 +52,17 @@ class Shop:
     def second(self, at: int, *, error_factor: float = 1.0) -> list[Line]:
         """Give the lines of one second, in order of time."""
         lines: list[Line] = []
-        wave = 1.0 + 0.3 * np.sin(at / 300)
+        random, wave = self.random, 1.0 + 0.3 * np.sin(at / 300)
         for number, service in enumerate(("frontend", "catalogue", "cart", "checkout", "payment", "recommendation")):
-            for _ in range(self.random.poisson((12 - 1.5 * number) * wave)):
-                lines.append((at, service, INFO, f"GET /{service}/{self.random.integers(999)} 200 in 3 ms"))
-            for _ in range(self.random.poisson(0.4 * wave)):
-                lines.append((at, service, INFO, f"cache refreshed, {self.random.integers(99)} entries"))
-            for _ in range(self.random.poisson(0.02)):
-                lines.append((at, service, WARN, f"slow query: {self.random.integers(999)} ms"))
-            for _ in range(self.random.poisson(0.1 * (error_factor if service == "payment" else 1.0))):
-                lines.append((at, service, ERROR, f"upstream timeout after {self.random.integers(9)} s"))
+            factor = error_factor if service == "payment" else 1.0
+            for rate, severity, form, high in (
+                ((12 - 1.5 * number) * wave, INFO, f"GET /{service}/{{}} 200 in 3 ms", 999),
+                (0.4 * wave, INFO, "cache refreshed, {} entries", 99),
+                (0.02, WARN, "slow query: {} ms", 999),
+                (0.1 * factor, ERROR, "upstream timeout after {} s", 9),
+            ):
+                count = random.poisson(rate)
+                lines += [(at, service, severity, form.format(one)) for one in random.integers(high, size=count)]
             if at % 60 == number:
                 lines.append((at, service, INFO, f"heartbeat {at}"))
         lines = [(second + self.random.random(), *rest) for second, *rest in lines]

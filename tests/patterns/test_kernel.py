@@ -15,8 +15,10 @@ from watchkeeper.patterns.reference import BODY_BYTES_MAX, LINE_BYTES_MAX
 
 TOKENS = (
     "<*> < > = == \" ' [ ] ( ) () { } / \\ : :: .. . - + @ # blk_1 blk_2 Jun Sat 11 user password for root admin "
-    "http:// B KB KB. sec 10 -5 0xff deadbeef a1 com. org. net com tencent HTTP/1.1 UTC 12:00:01 f0:e1: fe80 Foo $ _ ~/ "
-    "./ C:\\ key key2 | % ? ! * , ; ALL_CAPS 9.5 HttpServer2 IO80211Peer x@y x@1 null é ↵ \u2028 ... at ssh2 "
+    "http:// B KB. sec 10 -5 0xff deadbeef a1 com. org. net com tencent HTTP/1.1 UTC 12:00:01 f0:e1: fe80 Foo $ _ ~/ "
+    "./ C:\\ key key2 -[4 - jk2_init / HTTP/1.1 | % ? ! * , ; ALL_CAPS 9.5 "
+    "HttpServer2 IO80211Peer x@y x@1 null é "
+    "↵ \u2028 ... at ssh2 "
     "1234567890abcdef"
 )
 PIECES = TOKENS.split(" ")

@@ -523,7 +523,11 @@ static size_t word(scanner *s, size_t start, size_t stop, size_t end) {
             return stop;
         }
     }
-    atom(s, start, stop, stop < end && body[stop] == '=');
+    if (starts(body, start, end, "/ HTTP/", 7)) {
+        plain_variable(s);
+        return stop;
+    }
+    atom(s, start, stop, (stop < end && body[stop] == '=') || starts(body, stop, end, "()", 2));
     return stop;
 }
 
@@ -588,6 +592,13 @@ static size_t delimiter(scanner *s, size_t at, size_t end) {
         put(s, "(<*>)", 5);
         s->kind_size = 0;
         return at + 2;
+    } else if (byte == '[' && is(following, DIGIT) && s->used > 0 && s->out[s->used - 1] == '-') {
+        size_t limit = end - (at + 1) < QUOTED_BYTES_MAX ? end : at + 1 + QUOTED_BYTES_MAX;
+        size_t close = find(s->body, at + 1, limit, ']');
+        if (close < limit) {
+            plain_variable(s);
+            return close + 1;
+        }
     }
     if (done) return done;
     put_byte(s, byte);

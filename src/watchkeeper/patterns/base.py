@@ -13,7 +13,7 @@ import pyarrow as pa
 
 
 class Template(NamedTuple):
-    """One template: id (int64, a hash of `text`), text with `<*>` for what varies, lines seen, event times, examples."""
+    """One template: id (int64, a hash of `text`), text with `<*>` for what varies, lines, event times, examples."""
 
     id: int
     text: str

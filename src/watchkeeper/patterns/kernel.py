@@ -53,6 +53,11 @@ def open_kernel() -> Kernel:
     return ReferenceKernel() if library is None or not hasattr(library, "wk_mask_new") else NativeKernel(library)
 
 
+def packed_vocabulary() -> bytes:
+    """Give the words as the compiled kernel reads them: each its size (1 byte), text and meaning (4 bytes)."""
+    return b"".join(bytes((len(word),)) + word + meaning.to_bytes(4, "little") for word, meaning in WORDS.items())
+
+
 class ReferenceKernel:
     """The Python twin; some 10,000 distinct lines a second."""
 
@@ -86,9 +91,7 @@ class NativeKernel:
     def __init__(self, library: ctypes.CDLL) -> None:
         self._library = library
         _declare(library)
-        vocabulary = b"".join(
-            bytes((len(word),)) + word + meaning.to_bytes(4, "little") for word, meaning in WORDS.items()
-        )
+        vocabulary = packed_vocabulary()
         seed = int.from_bytes(os.urandom(8), "little")
         self._masker = library.wk_mask_new(vocabulary, len(vocabulary), len(WORDS), seed)
         if not self._masker:

@@ -211,6 +211,11 @@ class _Scanner:
             self.variable(at + 1, at + 1)
             self.out += b")"
             return at + 2
+        elif byte == 91 and following in _DIGITS and self.out.endswith(b"-"):
+            close = body.find(b"]", at + 1, min(end, at + 1 + QUOTED_BYTES_MAX))
+            if close > 0:
+                self.variable(at, close + 1)
+                return close + 1
         self.out.append(byte)
         if byte in b"[]":
             self.in_list = byte == 91
@@ -304,7 +309,11 @@ class _Scanner:
             if body.startswith(b"HTTP/", start, stop):
                 self.extend(stop, 1)
                 return stop
-        self.atom(start, stop, stop < end and body[stop] == 61)
+        if body[start] == 47 and body.startswith(b"/ HTTP/", start, end):
+            self.variable(start, stop)
+            return stop
+        is_key = stop < end and (body[stop] == 61 or body.startswith(b"()", stop, end))
+        self.atom(start, stop, is_key)
         return stop
 
     def url(self, start: int, end: int) -> int:

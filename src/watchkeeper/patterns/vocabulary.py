@@ -29,7 +29,8 @@ _LISTS: tuple[tuple[int, str], ...] = (
         KNOWN,
         "ssh2 ipv4 ipv6 l1 l2 l3 utf-8 utf8 utf-16 http2 md5 sha1 sha256 sha512 log4j log4j2 s3 ec2 k8s oauth2 base64 "
         "h2 h264 x86 i18n win32 ext2 ext3 ext4 v4l2 mp3 mp4 x509 sqlite3 iso8601 rfc3339 p2p b2b i2c int32 int64 "
-        "float32 float64 uint8 python3 boto3 urllib3 web3 neo4j redis6 gzip2 bzip2 lz4 http/1.0 http/1.1 http/2 pm2",
+        "float32 float64 uint8 python3 boto3 urllib3 web3 neo4j redis6 gzip2 bzip2 lz4 http/1.0 http/1.1 http/2 pm2 "
+        "socks4 socks5",
     ),
     (VALUE, "true false null none nil undefined root admin localhost"),
     (
