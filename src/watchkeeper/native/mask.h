@@ -5,6 +5,9 @@
 #include <stddef.h>
 #include <stdint.h>
 
+/* Rises with every change of what is masked, together with MASK_VERSION in patterns/vocabulary.py. */
+#define WK_MASK_VERSION 1
+
 #define WK_MASK_WORD_BYTES_MAX 23
 #define WK_MASK_BODY_BYTES_MAX 65536
 #define WK_MASK_LINE_BYTES_MAX 4096

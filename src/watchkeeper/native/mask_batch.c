@@ -59,6 +59,8 @@ static uint64_t hash_bytes(uint64_t seed, const uint8_t *bytes, size_t size) {
     return hash ^ (hash >> 32);
 }
 
+API int32_t wk_mask_version(void) { return WK_MASK_VERSION; }
+
 API void wk_mask_free(masker *m) {
     if (!m) return;
     free(m->words.slots);

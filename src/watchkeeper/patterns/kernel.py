@@ -18,7 +18,7 @@ import pyarrow.compute as pc
 from watchkeeper.errors import WatchkeeperError
 from watchkeeper.native.library import native_library
 from watchkeeper.patterns.reference import mask
-from watchkeeper.patterns.vocabulary import WORDS
+from watchkeeper.patterns.vocabulary import MASK_VERSION, WORDS
 
 EXAMPLES_MAX = 5
 
@@ -48,9 +48,11 @@ class Kernel(Protocol):
 
 
 def open_kernel() -> Kernel:
-    """Give the compiled kernel, or the reference when it is not built for this machine."""
+    """Give the compiled kernel, or the reference when it is not built here or was built of other masks than these."""
     library = native_library()
-    return ReferenceKernel() if library is None or not hasattr(library, "wk_mask_new") else NativeKernel(library)
+    if library is None or not hasattr(library, "wk_mask_version") or library.wk_mask_version() != MASK_VERSION:
+        return ReferenceKernel()
+    return NativeKernel(library)
 
 
 def packed_vocabulary() -> bytes:
