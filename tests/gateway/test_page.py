@@ -5,13 +5,14 @@ from __future__ import annotations
 import socket
 
 import pytest
-from tests.gateway.assembly import LiveServer
+from tests.gateway.assembly import Keeper, LiveServer
 
 HTML = {"Accept": "text/html,application/xhtml+xml"}
 
 
-@pytest.fixture
-def folder(tmp_path):
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    tmp_path = tmp_path_factory.mktemp("page")
     folder = tmp_path / "static"
     (folder / "assets").mkdir(parents=True)
     (folder / "index.html").write_text("<!doctype html><title>Watchkeeper</title>")
@@ -23,11 +24,13 @@ def folder(tmp_path):
     return folder
 
 
-@pytest.fixture
-def site(keeper, folder):
+@pytest.fixture(scope="module")
+def site(folder, tmp_path_factory):
+    keeper = Keeper(tmp_path_factory.mktemp("home"))
     running = LiveServer(keeper, static_folder=folder)
     yield running
     running.stop()
+    keeper.close()
 
 
 @pytest.mark.parametrize(

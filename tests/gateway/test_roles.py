@@ -31,9 +31,9 @@ def documented():
         if not row:
             continue
         where, role = row.groups()
-        methods = re.findall(r"\b(GET|POST|DELETE)\b", re.sub(r"`[^`]*`", "", where))
-        for part, path in zip(re.split(r"(?<=`),", where), re.findall(r"`([^`?(]+)", where), strict=True):
-            for method in re.findall(r"\b(GET|POST|DELETE)\b", part) or methods:
+        for part in re.split(r"(?<=`),", where):
+            path = re.search(r"`(/[^`?]*)", part)[1]
+            for method in re.findall(r"\b(?:GET|POST|DELETE)\b", re.sub(r"`[^`]*`", "", part)):
                 found[method, path.replace("{id}", "{finding_id}")] = role
     return found
 
@@ -50,7 +50,8 @@ def test_every_operation_has_a_role(server: LiveServer):
     assert operations == set(ROLES) - {("GET", PAGE_PATH), ("GET", OPENAPI_PATH)}
 
 
-def test_a_route_without_a_role_is_refused(keeper: Keeper):
+def test_a_route_without_a_role_is_refused(tmp_path):
+    keeper = Keeper(tmp_path)
     server = LiveServer(keeper)
     try:
         api: FastAPI = server.api
@@ -65,9 +66,24 @@ def test_a_route_without_a_role_is_refused(keeper: Keeper):
         assert "told" not in answer.text
     finally:
         server.stop()
+        keeper.close()
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
+def keeper(tmp_path_factory):
+    made = Keeper(tmp_path_factory.mktemp("roles"))
+    yield made
+    made.close()
+
+
+@pytest.fixture(scope="module")
+def server(keeper: Keeper):
+    running = LiveServer(keeper)
+    yield running
+    running.stop()
+
+
+@pytest.fixture(scope="module")
 def secrets(keeper: Keeper):
     return {role: keeper.tokens.create(role, role) for role in MAY}
 

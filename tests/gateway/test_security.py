@@ -10,6 +10,20 @@ from tests.gateway.assembly import Keeper, LiveServer
 SQL = {"query": "SELECT 1"}
 
 
+@pytest.fixture(scope="module")
+def keeper(tmp_path_factory):
+    made = Keeper(tmp_path_factory.mktemp("security"))
+    yield made
+    made.close()
+
+
+@pytest.fixture(scope="module")
+def server(keeper: Keeper):
+    running = LiveServer(keeper)
+    yield running
+    running.stop()
+
+
 @pytest.mark.parametrize(
     "host", ["localhost", "localhost:8080", "LOCALHOST.", "127.0.0.1:1", "127.9.9.9", "[::1]:8080"]
 )

@@ -59,12 +59,13 @@ def finding_shape(finding: Finding) -> dict[str, Any]:
 def sql_shape(table: pa.Table, rows_max: int) -> dict[str, Any]:
     """Give the first `rows_max` rows of a table; a column with a whole number beyond 2^53 is text throughout."""
     shown = table.slice(0, rows_max)
+    metadata = table.schema.metadata or {}
     columns = [[_value(value) for value in column.to_pylist()] for column in shown.columns]
     columns = [[_text(value) for value in column] if _is_large(column) else column for column in columns]
     return {
         "columns": [{"name": field.name, "type": str(field.type)} for field in shown.schema],
         "rows": [list(row) for row in zip(*columns, strict=True)] if columns else [],
-        "truncated": table.num_rows > rows_max,
+        "truncated": table.num_rows > rows_max or metadata.get(b"watchkeeper.truncated") == b"true",
     }
 
 

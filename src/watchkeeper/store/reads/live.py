@@ -10,6 +10,8 @@ from collections.abc import Sequence
 from typing import Any
 
 import duckdb
+import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 
 from watchkeeper.store.reads.logs import DIGEST, RECORD_COLUMNS, LogFilter, records
@@ -23,22 +25,44 @@ class LiveFilter:
         self._connection = duckdb.connect(":memory:", config={"threads": 1, "memory_limit": "256MB"})
 
     def matching(self, batches: Sequence[pa.RecordBatch], *, limit: int) -> tuple[list[dict[str, Any]], int]:
-        """Give the newest `limit` matching records, oldest first, and how many older ones were left out."""
+        """Give the newest `limit` matching records, oldest first, and how many others were left out.
+
+        What is found is first only numbered, so that a flood of long lines is never held twice.
+        """
         if not batches:
             return [], 0
-        self._connection.register("logs", pa.Table.from_batches(batches))
+        arrived = pa.Table.from_batches(batches)
         try:
-            found = self._connection.sql(
-                f"""SELECT {RECORD_COLUMNS}, {DIGEST} AS digest, count(*) OVER () AS matched
-                    FROM logs WHERE {self._condition.sql}
-                    ORDER BY time_unix_ns DESC, batch DESC, digest DESC LIMIT ?""",
-                params=[*self._condition.parameters, limit],
-            ).to_arrow_table()
+            found = self._positions(arrived)
+            shown = found[-limit:]
+            return self._records(arrived.take(pa.array(shown))), len(found) - len(shown)
+        except duckdb.OutOfMemoryException:
+            return [], arrived.num_rows
+
+    def _positions(self, arrived: pa.Table) -> npt.NDArray[np.int64]:
+        """Give where the matching rows stand, by their time."""
+        numbered = arrived.append_column("position", pa.array(np.arange(arrived.num_rows)))
+        table = self._run(
+            numbered,
+            f"SELECT position FROM logs WHERE {self._condition.sql} ORDER BY time_unix_ns, position",
+            self._condition.parameters,
+        )
+        positions: npt.NDArray[np.int64] = table.column(0).to_numpy()
+        return positions
+
+    def _records(self, chosen: pa.Table) -> list[dict[str, Any]]:
+        if not chosen.num_rows:
+            return []
+        query = f"""SELECT {RECORD_COLUMNS}, {DIGEST} AS digest FROM logs
+                    ORDER BY time_unix_ns DESC, batch DESC, digest DESC"""
+        return records(self._run(chosen, query, ()).to_pylist())[::-1]
+
+    def _run(self, table: pa.Table, query: str, parameters: Sequence[Any]) -> pa.Table:
+        self._connection.register("logs", table)
+        try:
+            return self._connection.sql(query, params=list(parameters)).to_arrow_table()
         finally:
             self._connection.unregister("logs")
-        rows = found.to_pylist()
-        left_out = rows[0]["matched"] - len(rows) if rows else 0
-        return records(rows)[::-1], left_out
 
     def close(self) -> None:
         """Give the memory back."""
