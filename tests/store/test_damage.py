@@ -89,6 +89,18 @@ def test_a_query_that_meets_a_broken_segment_goes_on_without_it(opened: Opened, 
     assert len(store.stats().quarantined) == 1
 
 
+def test_damage_that_no_query_meets_is_found_by_reading_one_segment_after_the_other(opened: Opened, home: Path) -> None:
+    store = opened()
+    two_segments(store)
+    flip_middle(bad_file(home))
+    checked = [store._verify_after("")]
+    checked.append(store._verify_after(checked[-1]))
+    assert len(set(checked)) == 2
+    assert len(store.stats().quarantined) == 1
+    assert store._verify_after(checked[-1]) in checked
+    assert counts(store) == {"good": 40}
+
+
 def test_merging_meets_a_broken_segment(opened: Opened, home: Path) -> None:
     store = opened()
     for name in ("a", "b", "c"):

@@ -42,13 +42,17 @@ class HotBatch:
 
 @dataclass
 class HotFile:
-    """What one log file holds. `complete` once no more is written to it; `since_s` is its start (monotonic)."""
+    """What one log file holds. `complete` once no more is written to it; `since_s` is its start.
+
+    Until `seal_after_s` it is sealed only when the pipeline is done with it. Both are monotonic times.
+    """
 
     path: Path
     since_s: float
     bytes: int = 0
     rows: int = 0
     complete: bool = False
+    seal_after_s: float = 0.0
     waiting: dict[int, HotBatch] = field(default_factory=dict)
     done: dict[Signal, list[HotBatch]] = field(default_factory=lambda: {signal: [] for signal in Signal})
     small: dict[Signal, list[HotBatch]] = field(default_factory=lambda: {signal: [] for signal in Signal})

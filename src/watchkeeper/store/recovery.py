@@ -18,6 +18,7 @@ from pathlib import Path
 
 import pyarrow as pa
 
+from watchkeeper.settings import Settings
 from watchkeeper.store import segments as files
 from watchkeeper.store import wal
 from watchkeeper.store.catalog import Catalog, Seen
@@ -134,13 +135,15 @@ def remove_left_over(layout: Layout, catalog: Catalog, quarantine: Quarantine, c
         catalog.forget_doomed(doomed)
 
 
-def replay(layout: Layout, quarantine: Quarantine, decode: Decode, seen: list[Seen], dedup_window_s: float) -> Replayed:
+def replay(layout: Layout, quarantine: Quarantine, decode: Decode, seen: list[Seen], settings: Settings) -> Replayed:
     """Read the log into hot batches; a request that is there twice within the window counts once."""
     result = Replayed()
     known = {s.content_hash: s.received_unix_ns for s in seen}
-    window_ns = int(dedup_window_s * 1e9)
+    window_ns = int(settings.number("dedup_window_s") * 1e9)
+    now_s = time.monotonic()
+    seal_after_s = now_s + settings.number("segment_age_s")
     for file in wal.list_files(layout.wal):
-        hot = HotFile(file, time.monotonic(), complete=True)
+        hot = HotFile(file, now_s, complete=True, seal_after_s=seal_after_s)
         batches: list[tuple[HotBatch, Seen]] = []
         for record in _records(file, quarantine):
             entry = record.entry

@@ -19,6 +19,7 @@ from contextlib import suppress
 
 import pyarrow as pa
 
+from watchkeeper.settings import Settings
 from watchkeeper.signals.schema import Signal
 from watchkeeper.store import segments
 from watchkeeper.store.catalog import Catalog
@@ -27,7 +28,7 @@ from watchkeeper.store.layout import Layout, sync_folder
 from watchkeeper.store.segments import Segment
 from watchkeeper.store.view import View
 
-ENRICH_WAIT_S = 5.0
+ENRICH_WAIT_S = 30.0
 
 
 class Sealer:
@@ -38,27 +39,28 @@ class Sealer:
         layout: Layout,
         catalog: Catalog,
         view: View,
-        dedup_window_s: float,
+        settings: Settings,
         now_unix_ns: Callable[[], int] = time.time_ns,
     ) -> None:
         self._layout = layout
         self._catalog = catalog
         self._view = view
-        self._window_ns = int(dedup_window_s * 1e9)
+        self._window_ns = int(settings.number("dedup_window_s") * 1e9)
+        self._hot_bytes_max = settings.integer("hot_bytes_max")
         self._now_unix_ns = now_unix_ns
         self.pipeline_seen = False
 
-    def seal_completed(self) -> int:
-        """Seal every completed log file and give their number; OSError or sqlite3.Error leave the one in hand as it was."""
+    def seal_completed(self, now_s: float, wait_s: float = ENRICH_WAIT_S) -> int:
+        """Seal the log files that are complete and give their number; an error leaves the one in hand as it was."""
         count = 0
-        for file in self._view.completed():
+        for file in self._view.completed(now_s):
+            if self.pipeline_seen and not self._view.wait_enriched(file, wait_s, self._hot_bytes_max // 2):
+                break
             self._seal(file)
             count += 1
         return count
 
     def _seal(self, file: HotFile) -> None:
-        if self.pipeline_seen:
-            self._view.wait_enriched(file, ENRICH_WAIT_S)
         written: list[Segment] = []
         try:
             for signal, batches in self._view.freeze(file).items():

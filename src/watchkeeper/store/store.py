@@ -9,6 +9,7 @@ Does not decode requests (a callable given to `open` does) and does not know OTL
 from __future__ import annotations
 
 import logging
+import math
 import sqlite3
 import threading
 import time
@@ -42,6 +43,8 @@ from watchkeeper.store.view import TimeRange, View
 _log = logging.getLogger(__name__)
 
 UPKEEP_EVERY_S = 60.0
+VERIFY_EVERY_S = 10.0
+SEAL_NOW_WAIT_S = 5.0
 COMPACT_TOGETHER_MIN = 8
 
 
@@ -163,10 +166,13 @@ class Store:
         )
 
     def seal_now(self) -> None:
-        """Write everything durable to segments; raises StoreError when the disk refuses."""
+        """Write everything durable to segments; raises StoreError when the disk refuses.
+
+        Waits for the pipeline, if one has ever enriched, up to SEAL_NOW_WAIT_S a log file.
+        """
         self._committer.rotate()
         with self._upkeep_lock, _told("sealing", self._layout):
-            self._sealer.seal_completed()
+            self._sealer.seal_completed(math.inf, SEAL_NOW_WAIT_S)
 
     def compact_now(self) -> int:
         """Merge the small segments of each hour and give the number of segments that are fewer now."""
@@ -202,6 +208,7 @@ class Store:
             return
         self._stopping.set()
         self._committer.stop()
+        self._view.stop()
         self._upkeep.join()
         self._queries.close()
         self._catalog.close()
@@ -234,7 +241,7 @@ class Store:
         window_s = settings.number("dedup_window_s")
         now = time.time_ns()
         seen = self._catalog.seen(now - int(window_s * 1e9))
-        replayed = recovery.replay(self._layout, self._quarantine, decode, seen, window_s)
+        replayed = recovery.replay(self._layout, self._quarantine, decode, seen, settings)
         dedup: Dedup[Request] = Dedup(window_s)
         for one in seen:
             dedup.arrive(one.content_hash, one.sequence, one.received_unix_ns)
@@ -248,26 +255,31 @@ class Store:
         )
         self._disk = Disk(self._layout.home, settings.integer("disk_free_bytes_min"), settings.number("retry_after_s"))
         self._committer = Committer(self._layout.wal, settings, self._view, self._disk, dedup, next_sequence=last + 1)
-        self._sealer = Sealer(self._layout, self._catalog, self._view, window_s)
+        self._sealer = Sealer(self._layout, self._catalog, self._view, settings)
         self._queries = Queries(self._layout.telemetry, settings, self._view, self._suspect)
         self._upkeep = threading.Thread(target=self._keep_up, name="store-upkeep", daemon=True)
 
     def _keep_up(self) -> None:
-        """Seal by age, merge and delete, until the store is closed."""
+        """Seal by age, merge, delete, and read one segment after the other for damage, until the store is closed."""
         pause_s = min(1.0, max(0.02, self._settings.number("segment_age_s") / 4))
         next_upkeep_s = time.monotonic() + UPKEEP_EVERY_S
+        next_verify_s = time.monotonic() + VERIFY_EVERY_S
+        verified = ""
         while not self._stopping.wait(pause_s):
             try:
                 if self._committer.rotate_due():
                     self._committer.rotate()
                 with self._upkeep_lock:
-                    sealed = self._sealer.seal_completed()
+                    sealed = self._sealer.seal_completed(time.monotonic())
                 if sealed:
                     self._compact(together_min=COMPACT_TOGETHER_MIN)
                 if time.monotonic() >= next_upkeep_s:
                     next_upkeep_s = time.monotonic() + UPKEEP_EVERY_S
                     self._compact(together_min=COMPACT_TOGETHER_MIN)
                     self.retain_now(time.time_ns())
+                if time.monotonic() >= next_verify_s:
+                    next_verify_s = time.monotonic() + VERIFY_EVERY_S
+                    verified = self._verify_after(verified)
             except (OSError, sqlite3.Error, StoreError, pa.ArrowException) as error:
                 self._failures += 1
                 _log.error("upkeep of the store failed and is tried again: %s", error)
@@ -289,6 +301,15 @@ class Store:
                 self._view.swap(group, [merged])
                 fewer += len(group) - 1
             return fewer
+
+    def _verify_after(self, identifier: str) -> str:
+        """Check the segment that comes after one, round and round; gives the one that was checked."""
+        segments = sorted(self._view.segments(), key=lambda s: s.id)
+        following = next((s for s in segments if s.id > identifier), segments[0] if segments else None)
+        if following is None:
+            return ""
+        self._suspect([following])
+        return following.id
 
     def _suspect(self, segments: Sequence[Segment]) -> int:
         """Quarantine those of the segments that are damaged; gives their number."""

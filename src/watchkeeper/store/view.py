@@ -7,6 +7,7 @@ released. Does no I/O under the lock.
 
 from __future__ import annotations
 
+import itertools
 import threading
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -63,7 +64,13 @@ class View:
         self._held: Counter[str] = Counter()
         self._doomed: dict[str, Segment] = {}
         self._delete = delete
-        self.version = 0
+        self._stopping = False
+
+    def stop(self) -> None:
+        """Let nothing wait for the pipeline any more: the store is being closed."""
+        with self._changed:
+            self._stopping = True
+            self._changed.notify_all()
 
     def add(self, file: HotFile, batches: Sequence[tuple[HotBatch, Seen]]) -> None:
         """Show durable batches of a log file, all of them at once."""
@@ -71,7 +78,7 @@ class View:
             self._hot.setdefault(file.path.name, file)
             for batch, seen in batches:
                 file.add(batch, seen)
-            self.version += 1
+            self._changed.notify_all()
 
     def complete(self, file: HotFile) -> None:
         """Note that nothing more comes into a log file."""
@@ -89,15 +96,22 @@ class View:
                     return True
         return False
 
-    def completed(self) -> list[HotFile]:
-        """Give the log files that can be sealed, oldest first."""
+    def completed(self, now_s: float) -> list[HotFile]:
+        """Give the log files that can be sealed at a monotonic time, oldest first."""
         with self._changed:
-            return [file for file in self._hot.values() if file.complete]
+            done = [file for file in self._hot.values() if file.complete]
+        return list(itertools.takewhile(lambda file: file.seal_after_s <= now_s or not file.waiting, done))
 
-    def wait_enriched(self, file: HotFile, timeout_s: float) -> None:
-        """Wait until the pipeline is done with all of a file, or the time is over."""
+    def wait_enriched(self, file: HotFile, timeout_s: float, hot_bytes_max: int) -> bool:
+        """Wait until the pipeline is done with a file, the time is over, or memory runs short.
+
+        False when the store is being closed and the file is better left to the next opening.
+        """
         with self._changed:
-            self._changed.wait_for(lambda: not file.waiting, timeout_s)
+            self._changed.wait_for(
+                lambda: not file.waiting or self._stopping or self._hot_bytes() > hot_bytes_max, timeout_s
+            )
+            return not (self._stopping and file.waiting)
 
     def freeze(self, file: HotFile) -> dict[Signal, list[pa.RecordBatch]]:
         """Give all batches of a file for sealing; what the pipeline says of them from now on comes too late."""
@@ -112,7 +126,6 @@ class View:
         with self._changed:
             del self._hot[file.path.name]
             self._segments.update((segment.id, segment) for segment in segments)
-            self.version += 1
 
     def swap(self, removed: Sequence[Segment], added: Sequence[Segment], *, delete: bool = True) -> None:
         """Show some segments in place of others; with `delete` the others' files go once no snapshot holds them."""
@@ -122,7 +135,6 @@ class View:
                     self._doomed[segment.id] = segment
             self._segments.update((segment.id, segment) for segment in added)
             free = self._take_free()
-            self.version += 1
         if free:
             self._delete(free)
 
@@ -156,12 +168,15 @@ class View:
     def hot_bytes(self) -> int:
         """Give the memory of all hot batches."""
         with self._changed:
-            return sum(file.bytes for file in self._hot.values())
+            return self._hot_bytes()
 
     def extents(self) -> dict[Signal, Extent]:
         """Tell how much there is of each signal, hot batches included."""
         with self._changed:
             return {signal: self._extent(signal) for signal in Signal}
+
+    def _hot_bytes(self) -> int:
+        return sum(file.bytes for file in self._hot.values())
 
     def _extent(self, signal: Signal) -> Extent:
         segments = [s for s in self._segments.values() if s.signal == signal]
