@@ -92,6 +92,35 @@ def test_learned_state_and_data_survive_a_restart(tmp_path: Path) -> None:
         product.stop()
 
 
+def test_a_backup_of_a_running_one_restores_data_and_learned_state(product: Product, tmp_path: Path) -> None:
+    product.send_logs(["cache warmed in 5 ms"] * 7)
+    before = wait_for(lambda: product.get("/api/v1/patterns")["items"], what="a pattern")
+    archive, home = tmp_path / "copy.tar", tmp_path / "restored"
+    assert watchkeeper("backup", archive, "--home", product.home, "--server", product.url).returncode == 0
+    assert watchkeeper("backup", archive, "--home", product.home, "--server", product.url).returncode == 1, "it exists"
+    assert watchkeeper("restore", archive, "--home", home).returncode == 0
+    restored = Product(home)
+    try:
+        assert restored.sql("SELECT count(*) FROM logs") == [[7]]
+        after = restored.get("/api/v1/patterns")["items"]
+        assert [(item["template"], item["count"]) for item in after] == [
+            (item["template"], item["count"]) for item in before
+        ]
+    finally:
+        restored.stop()
+
+
+def watchkeeper(*arguments: object) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "watchkeeper.cli.main", *map(str, arguments)],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        env=environment(),
+        check=False,
+    )
+
+
 @pytest.mark.slow
 def test_kills_at_random_moments_under_load_lose_and_double_nothing(tmp_path: Path) -> None:
     product = Product(tmp_path / "home", segment_age_s=0.3, wal_file_bytes_max=50_000)

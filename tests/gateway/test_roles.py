@@ -20,7 +20,12 @@ MAY = {
     "ingest": {"ingest"},
 }
 GUARDED = sorted((method, path, role.value) for (method, path), role in ROLES.items() if role)
-BODIES = {"/api/v1/sql": {"query": "SELECT 1"}, "/api/v1/tokens": {"name": "new", "role": "viewer"}, "/logs": {}}
+BODIES = {
+    "/api/v1/sql": {"query": "SELECT 1"},
+    "/api/v1/tokens": {"name": "new", "role": "viewer"},
+    "/api/v1/backup": {"target": "/dev/null"},
+    "/logs": {},
+}
 
 
 def documented():

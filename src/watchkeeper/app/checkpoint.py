@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import logging
 import shutil
+import threading
 from collections.abc import Callable
 from pathlib import Path
 
@@ -21,14 +22,22 @@ log = logging.getLogger(__name__)
 
 
 class Checkpoints:
-    """The checkpoints under one folder, named by the sequence of the last batch that they hold."""
+    """The checkpoints under one folder, named by the sequence of the last batch that they hold.
+
+    Whoever holds `lock` reads them unchanged.
+    """
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
         self.problems: list[str] = []
+        self.lock = threading.RLock()
 
     def save(self, sequence: int, write: Callable[[Path], None]) -> Path:
         """Let `write` fill a new folder, publish it by a rename, and delete all but the newest few."""
+        with self.lock:
+            return self._save(sequence, write)
+
+    def _save(self, sequence: int, write: Callable[[Path], None]) -> Path:
         self._folder.mkdir(parents=True, exist_ok=True)
         partial = self._folder / "partial"
         shutil.rmtree(partial, ignore_errors=True)

@@ -29,6 +29,7 @@ from watchkeeper.receive.tokens import Tokens
 from watchkeeper.settings import DAY_S, Settings
 from watchkeeper.signals.finding import Finding
 from watchkeeper.signals.schema import Signal
+from watchkeeper.store.backup import BackupReport
 from watchkeeper.store.store import Store
 from watchkeeper.store.wal import Entry
 from watchkeeper.version import __version__
@@ -115,6 +116,12 @@ class Watchkeeper:
         """Tell, for each service, how far learning has come."""
         return self._log_detector.learning()
 
+    def backup(self, target: Path) -> BackupReport:
+        """Write a verified copy of everything stored, learned state included, while it is in use; raises StoreError."""
+        with self._checkpoints.lock:
+            self._checkpoint()
+            return self.store.backup(target)
+
     def wait_idle(self, timeout_s: float) -> bool:
         """Wait until all that was acknowledged is judged too; False when the time ran out."""
         return self._pipeline.wait_idle(timeout_s)
@@ -169,7 +176,8 @@ class Watchkeeper:
         self.findings.delete_closed_before(now - age_ns)
 
     def _checkpoint(self) -> None:
-        with self._pipeline.state_lock:
+        # In this order always, as `backup` takes them too.
+        with self._checkpoints.lock, self._pipeline.state_lock:
             self._checkpoints.save(self._pipeline.sequence, self._pipeline.save)
 
 

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import json
 import logging
-from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from collections.abc import Coroutine
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from watchkeeper.errors import SettingError
-from watchkeeper.settings import Settings
+from watchkeeper.cli.options import ConfigOption, HomeOption, SetOption, load_settings
 
 if TYPE_CHECKING:
     from watchkeeper.app.watchkeeper import Watchkeeper
@@ -18,31 +17,18 @@ if TYPE_CHECKING:
 app = typer.Typer()
 
 
-def read_settings(chosen: list[str], config: Path | None) -> Settings:
-    """Make Settings of `name=value` texts and a configuration file; raises SettingError for any other form."""
-    pairs: dict[str, str] = {}
-    for text in chosen:
-        name, separator, value = text.partition("=")
-        if not separator:
-            raise SettingError(f"--set {text!r} is not of the form name=value; `watchkeeper settings` lists the names")
-        pairs[name.strip()] = value.strip()
-    return Settings(chosen=pairs, file=config)
-
-
 @app.command()
 def up(
-    chosen: Annotated[
-        list[str] | None, typer.Option("--set", metavar="NAME=VALUE", help="A setting; may be repeated.")
-    ] = None,
-    config: Annotated[Path | None, typer.Option(help="A TOML file of settings.")] = None,
-    home: Annotated[Path | None, typer.Option(help="Folder of all state; the same as --set home=PATH.")] = None,
+    assignments: SetOption = None,
+    config: ConfigOption = None,
+    home: HomeOption = None,
     json_ready: Annotated[
         bool, typer.Option("--json-ready", help="Print one JSON line with the addresses once ready, and nothing else.")
     ] = False,
     verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Log what happens.")] = False,
 ) -> None:
     """Run Watchkeeper: OTLP on 4317 (gRPC) and 4318 (HTTP), page and API on 8080, until Ctrl-C."""
-    settings = read_settings([*(chosen or []), *([f"home={home}"] if home else [])], config)
+    settings = load_settings(assignments, config, home)
     logging.basicConfig(
         level=logging.INFO if verbose else logging.WARNING, format="%(asctime)s %(levelname)s %(name)s: %(message)s"
     )
@@ -57,13 +43,13 @@ def up(
     _run(serve(settings, ready))
 
 
-def _run(coroutine: object) -> None:
+def _run(coroutine: Coroutine[Any, Any, None]) -> None:
     import asyncio
 
     try:
         import uvloop
     except ImportError:
-        asyncio.run(coroutine)  # type: ignore[arg-type]
+        asyncio.run(coroutine)
     else:
         uvloop.run(coroutine)
 

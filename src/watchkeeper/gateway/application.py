@@ -8,6 +8,7 @@ from __future__ import annotations
 import queue
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
+from pathlib import Path
 from typing import Any, Protocol
 
 import pyarrow as pa
@@ -20,6 +21,7 @@ from watchkeeper.receive.tokens import Tokens
 from watchkeeper.settings import Settings
 from watchkeeper.signals.finding import Finding
 from watchkeeper.signals.schema import Signal
+from watchkeeper.store.backup import BackupReport
 
 
 class StoreLike(Protocol):
@@ -121,6 +123,9 @@ class WatchkeeperLike(Protocol):
     @property
     def ready(self) -> tuple[bool, str]:
         """Tell whether telemetry is taken, and if not, why."""
+
+    def backup(self, target: Path) -> BackupReport:
+        """Write a verified copy of everything stored; raises StoreError when the target exists or cannot be written."""
 
     def status(self) -> dict[str, Any]:
         """Give `Status` of docs/api.md, times as numbers."""

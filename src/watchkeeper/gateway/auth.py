@@ -39,6 +39,7 @@ ROLES: dict[tuple[str, str], Role | None] = {
     ("GET", "/api/v1/traces/{trace_id}"): Role.VIEWER,
     ("GET", "/api/v1/settings"): Role.VIEWER,
     ("POST", "/api/v1/sql"): Role.OPERATOR,
+    ("POST", "/api/v1/backup"): Role.ADMIN,
     ("GET", "/api/v1/events"): Role.VIEWER,
     ("GET", "/api/v1/tokens"): Role.ADMIN,
     ("POST", "/api/v1/tokens"): Role.ADMIN,

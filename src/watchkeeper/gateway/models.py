@@ -436,6 +436,28 @@ class SqlRequest(BaseModel):
     )
 
 
+class BackupRequest(BaseModel):
+    """Where a backup is to be written."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    target: str = Field(
+        min_length=1,
+        max_length=4_096,
+        pattern=r"^/[^\x00]*$",
+        description="Absolute path of a new folder or of a new .tar file; what exists is never overwritten.",
+        examples=["/var/backups/watchkeeper-2026-11-21.tar"],
+    )
+
+
+class BackupAnswer(Shape):
+    """What a backup holds."""
+
+    target: str
+    files: int
+    bytes: int
+
+
 class SqlColumn(Shape):
     """One column of an answer; `type` as Arrow names it."""
 

@@ -77,7 +77,7 @@ class Security:
         if scope["method"] in SAFE_METHODS:
             return
         self._check_origin(headers, host)
-        if scope["method"] != "DELETE" and scope["path"].startswith("/api/"):
+        if scope["method"] == "POST" and scope["path"].startswith("/api/"):
             content_type = headers.get("content-type", "").partition(";")[0].strip().lower()
             if content_type != _JSON:
                 raise UnsupportedEncoding(

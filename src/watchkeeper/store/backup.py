@@ -87,6 +87,8 @@ def _copy(
         (folder / layout.wal.name).mkdir()
         for file in wal.list_files(layout.wal):
             shutil.copyfile(file, folder / layout.wal.name / file.name)
+        if layout.state.exists():
+            shutil.copytree(layout.state, folder / layout.state.name)
     with snapshot:
         for segments in snapshot.segments.values():
             for segment in segments:

@@ -6,6 +6,7 @@
     <home>/telemetry/        `<signal>/date=YYYY-MM-DD/hour=HH/<id>.parquet`, by hour of event time (UTC)
     <home>/catalog.sqlite    which segments count, which log files are sealed, which requests were seen lately
     <home>/metadata.sqlite   everything that is not telemetry
+    <home>/state/            learned state; not the store's, but a backup takes it along
     <home>/quarantine/       what could not be read, each with a `.why` file beside it
 
 Only `telemetry/` is ever readable by users' SQL. Does not read or write telemetry.
@@ -59,6 +60,11 @@ class Layout:
     def metadata(self) -> Path:
         """Give the SQLite file of metadata."""
         return self.home / "metadata.sqlite"
+
+    @property
+    def state(self) -> Path:
+        """Give the folder of learned state, which others write."""
+        return self.home / "state"
 
     @property
     def quarantine(self) -> Path:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from pathlib import Path as FilePath
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Path
@@ -102,6 +103,13 @@ async def sql(gateway: Parts, request: models.SqlRequest) -> Response:
     )
     shape = await gateway.work.sql.run(sql_shape, table, rows_max)
     return JsonResponse({**shape, "elapsed_ms": round((time.perf_counter() - begun) * 1e3, 3)})
+
+
+@router.post("/api/v1/backup", operation_id="makeBackup", response_model=models.BackupAnswer)
+async def backup(gateway: Parts, request: models.BackupRequest) -> Response:
+    """Write a verified copy of everything stored to a new folder or tar file on the server's machine."""
+    report = await gateway.work.sql.run(gateway.keeper.backup, FilePath(request.target))
+    return JsonResponse({"target": str(report.target), "files": report.files, "bytes": report.bytes})
 
 
 @router.get(
