@@ -64,6 +64,14 @@ def test_a_new_error_is_found_at_its_first_line(bench: Bench) -> None:
     assert "455 lines" in finding.why
 
 
+def test_without_severities_the_words_tell_that_it_is_grave(bench: Bench) -> None:
+    lines = [(at, service, 0, body) for at, service, _, body in steady(0, 90)]
+    bench.learn([*lines, (91, "cart", 0, "connection to 10.0.0.7 refused"), (91, "cart", 0, "good morning")])
+    finding = found(bench, "log.template.unseen")
+    assert finding.severity is FindingSeverity.WARNING
+    assert finding.title == "cart logs something it never logged before: “connection to <*> refused”"
+
+
 def test_more_lines_of_it_are_the_same_finding(bench: Bench) -> None:
     bench.learn(steady(0, 90))
     for at in range(90, 100):

@@ -33,6 +33,7 @@ class Judgement(NamedTuple):
     score: -log10 of the chance of this by noise (unseen: plus what its severity adds). lines: counted.
     mean, upper: expected count and the band's end. share, share_expected: of the service's lines, 0..1.
     span: windows that were judged together; `each` has their numbers and lines, and mean and upper are of all of them.
+    severity_told: whether the records carry the severity themselves.
     rows: of the batch at hand that show it. windows, learned_lines: what the baseline rests on.
     """
 
@@ -55,6 +56,7 @@ class Judgement(NamedTuple):
     learned_from_ns: int = 0
     span: int = 1
     each: tuple[tuple[int, int], ...] = ()
+    severity_told: bool = True
 
     @property
     def subject(self) -> str:

@@ -22,7 +22,8 @@ from watchkeeper.detect import state
 from watchkeeper.detect.base import LearningState
 from watchkeeper.detect.findings import OpenFindings, Points
 from watchkeeper.detect.judgement import Judgement, Kind
-from watchkeeper.detect.service import Part, ServiceWatch, Timing
+from watchkeeper.detect.service import About, Part, ServiceWatch, Timing
+from watchkeeper.detect.words import implied_severity
 from watchkeeper.signals.finding import Evidence, Finding
 
 SERVICES_MAX = 1_000
@@ -77,7 +78,8 @@ class LogDetector:
         for service, part in _parts(batch):
             watch = self._watch(service, int(part.times[0]))
             interest = self._findings.templates_of_interest(service)
-            said = watch.learn(part, interest, partial(self._known_elsewhere, watch))
+            about = About(partial(self._known_elsewhere, watch), self._implied_severity)
+            said = watch.learn(part, interest, about)
             self._newest_ns = max(self._newest_ns, watch.newest_ns)
             watch.behind_ns = self._newest_ns - watch.newest_ns
             for one in said.touched:
@@ -152,6 +154,9 @@ class LogDetector:
 
     def _known_elsewhere(self, own: ServiceWatch, template: int) -> bool:
         return any(template in watch.ids for watch in self._watches.values() if watch is not own)
+
+    def _implied_severity(self, template: int) -> int:
+        return implied_severity(self._template_text(template))
 
     def _has_company(self, silent: ServiceWatch, now_ns: int) -> bool:
         """Tell whether another service still logs: where all are silent, it is the telemetry that stopped."""

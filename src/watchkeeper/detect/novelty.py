@@ -21,7 +21,7 @@ class NoveltyClock:
 
     >>> clock = NoveltyClock(from_ns=0)
     >>> round(clock.surprise(3600 * 10**9, 10.0), 2)
-    2.86
+    2.82
     """
 
     from_ns: int

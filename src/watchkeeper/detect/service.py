@@ -64,6 +64,17 @@ class Part(NamedTuple):
     rows: Ints
 
 
+class About(NamedTuple):
+    """What the watch may ask about a template that is new to it.
+
+    known_elsewhere: whether another service logs it, which makes it less of a surprise in this one. implied_severity:
+    what its words suggest when the record carries no severity.
+    """
+
+    known_elsewhere: Callable[[int], bool]
+    implied_severity: Callable[[int], int]
+
+
 class Touched(NamedTuple):
     """Lines of a template that somebody asked about."""
 
@@ -161,17 +172,13 @@ class ServiceWatch:
 
     # -- learning -------------------------------------------------------------------------------------------------
 
-    def learn(self, part: Part, interest: set[int], known_elsewhere: Callable[[int], bool]) -> Said:
-        """Judge the part, then take it in.
-
-        interest: templates whose lines the caller wants to hear of. known_elsewhere: tells whether another service
-        logs a template, which makes it less of a surprise in this one.
-        """
+    def learn(self, part: Part, interest: set[int], about: About) -> Said:
+        """Judge the part, then take it in. interest: templates whose lines the caller wants to hear of."""
         said = Said()
         templates, first, inverse, totals = np.unique(
             part.templates, return_index=True, return_inverse=True, return_counts=True
         )
-        self._meet(part, templates, first, inverse, said, known_elsewhere)
+        self._meet(part, templates, first, inverse, said, about)
         index = np.array([self.ids[int(template)] for template in templates], np.int64)
         newest = np.full(len(templates), np.iinfo(np.int64).min)
         np.maximum.at(newest, inverse, part.times)
@@ -194,26 +201,27 @@ class ServiceWatch:
         first: Ints,
         inverse: Ints,
         said: Said,
-        known_elsewhere: Callable[[int], bool],
+        about: About,
     ) -> None:
         """Judge and get to know the templates never seen in this service."""
         unknown = [place for place, template in enumerate(templates.tolist()) if template not in self.ids]
         for place in sorted(unknown, key=lambda one: int(first[one])):
             row, template = int(first[place]), int(templates[place])
-            time_ns, severity = int(part.times[row]), int(part.severities[row])
+            time_ns, told = int(part.times[row]), int(part.severities[row])
+            severity = told or about.implied_severity(template)
             weight = 1.0
             if self.watches(time_ns, self.lines + row):
-                score = self._surprise(time_ns, severity) - KNOWN_ELSEWHERE_LESS * known_elsewhere(template)
+                score = self._surprise(time_ns, severity) - KNOWN_ELSEWHERE_LESS * about.known_elsewhere(template)
                 if score >= UNSEEN_SCORE_MIN:
                     same = np.flatnonzero(inverse == place)
-                    said.judgements.append(self._unseen(template, score, part, same))
+                    said.judgements.append(self._unseen(template, score, part, same, severity))
                     weight = ALARMED_WEIGHT
             self.clocks[_clock_number(severity)].add(time_ns, weight)
             self._make_room()
             self.ids[template] = self.bank.add(time_ns)
 
-    def _unseen(self, template: int, score: float, part: Part, same: Ints) -> Judgement:
-        times, severity = part.times[same], int(part.severities[same[0]])
+    def _unseen(self, template: int, score: float, part: Part, same: Ints, severity: int) -> Judgement:
+        times = part.times[same]
         return Judgement(
             Kind.UNSEEN,
             template,
@@ -224,6 +232,7 @@ class ServiceWatch:
             int(times.min()),
             int(times.max()),
             severity=severity,
+            severity_told=bool(part.severities[same[0]]),
             mean=self.clocks[_clock_number(severity)].rate(int(times[0])),
             rows=part.rows[same[:EXAMPLES_MAX]],
             windows=int(self.bank.windows[LINES]),

@@ -23,7 +23,7 @@ def upper_score(count: int, mean: float, dispersion: float) -> float:
     mean >= 0, dispersion > 0. Cost: up to some microseconds a call.
 
     >>> round(upper_score(5, 0.1, 0.02), 1), round(upper_score(10, 10.0, 0.02), 1), upper_score(0, 3.0, 0.1)
-    (6.9, 0.3, 0.0)
+    (7.0, 0.3, 0.0)
     """
     if count <= 0:
         return 0.0

@@ -32,7 +32,7 @@ def title(judgement: Judgement, service: str, template: str) -> str:
     """Give one line in plain words."""
     who = service or "a service without a name"
     what = _shortened(template)
-    level = f"{severity_name(judgement.severity)} " if judgement.severity else ""
+    level = f"{severity_name(judgement.severity)} " if judgement.severity and judgement.severity_told else ""
     times = _times(judgement)
     return {
         Kind.UNSEEN: f"{who} logs something it never logged before: {level}“{what}”",
