@@ -208,7 +208,6 @@ def _load(process: subprocess.Popen[str], endpoints: dict[str, str], seconds: fl
 def measure_reference(seconds: float) -> float:
     """Give records/s of the reference decoder alone on one core, on the same batches."""
     from watchkeeper.receive.otlp_reference import decode_reference
-
     from watchkeeper.signals.schema import Signal
 
     corpus = lines(8 * BATCH)

@@ -5,11 +5,11 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from watchkeeper.store.metadata import Metadata
 
 from watchkeeper.app.findings import FindingStore
 from watchkeeper.errors import QueryError
 from watchkeeper.signals.finding import Band, Baseline, Finding, FindingSeverity, FindingState, finding_id
+from watchkeeper.store.metadata import Metadata
 
 
 def finding(number: int, *, service: str = "cart", state: FindingState = FindingState.OPEN) -> Finding:

@@ -53,11 +53,8 @@ def pairs(value: dict[str, object]) -> list[KeyValue]:
 
 def same(left: object, right: object) -> bool:
     if isinstance(left, float) and isinstance(right, float):
-        return (
-            (math.isnan(left)
-            and math.isnan(right))
-            or (math.copysign(1, left) == math.copysign(1, right)
-            and left == right)
+        return (math.isnan(left) and math.isnan(right)) or (
+            math.copysign(1, left) == math.copysign(1, right) and left == right
         )
     if isinstance(left, list) and isinstance(right, list):
         return len(left) == len(right) and all(map(same, left, right))

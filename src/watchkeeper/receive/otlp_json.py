@@ -11,6 +11,7 @@ import base64
 import json
 import re
 import reprlib
+from collections.abc import Iterator
 from typing import Any, NoReturn
 
 from google.protobuf import json_format
@@ -36,7 +37,9 @@ def parse(signal: Signal, payload: bytes) -> Message:
             raise MalformedTelemetry(
                 f"the JSON is a {type(document).__name__}, not an object of {kind.DESCRIPTOR.name}"
             )
-        return json_format.ParseDict(_mended(document, ""), kind(), ignore_unknown_fields=True)
+        return json_format.ParseDict(_mended(document), kind(), ignore_unknown_fields=True)
+    except _BadId as error:
+        raise MalformedTelemetry(next(_bad_ids(document, ""))) from error
     except UnicodeDecodeError as error:
         raise MalformedTelemetry(f"the JSON is not UTF-8 at byte {error.start}: {error.reason}") from error
     except json.JSONDecodeError as error:
@@ -59,24 +62,42 @@ def _refuse_constant(word: str) -> NoReturn:
     raise MalformedTelemetry(f'the JSON has the word {word}, which is none of JSON\'s; write it as the text "{word}"')
 
 
-def _mended(value: Any, where: str) -> Any:
+def _mended(value: Any) -> Any:
     """Give the value with ids as the base64 that protobuf's JSON wants, and no half surrogate pairs."""
     if isinstance(value, dict):
-        return {
-            key: _id(item, f"{where}.{key}") if key in _HEX_FIELDS else _mended(item, f"{where}.{key}")
-            for key, item in value.items()
-        }
+        return {key: _id(item) if key in _HEX_FIELDS else _mended(item) for key, item in value.items()}
     if isinstance(value, list):
-        return [_mended(item, f"{where}[{at}]") for at, item in enumerate(value)]
+        return [_mended(item) for item in value]
     if isinstance(value, str) and not value.isascii() and _SURROGATE.search(value):
         return _SURROGATE.sub("\ufffd", value)
     return value
 
 
-def _id(value: Any, where: str) -> Any:
+class _BadId(ValueError):
+    """An id that is not hexadecimal."""
+
+
+def _id(value: Any) -> Any:
     if value is None:
         return None
     try:
         return base64.b64encode(bytes.fromhex(value)).decode("ascii")
     except (ValueError, TypeError) as error:
-        raise MalformedTelemetry(f"{where.lstrip('.')} is {reprlib.repr(value)}, not an id in hexadecimal") from error
+        raise _BadId from error
+
+
+def _bad_ids(value: Any, where: str) -> Iterator[str]:
+    """Find the ids that are not hexadecimal; paths are made here only, for they cost more than the ids."""
+    if isinstance(value, list):
+        for at, item in enumerate(value):
+            yield from _bad_ids(item, f"{where}[{at}]")
+    elif isinstance(value, dict):
+        for key, item in value.items():
+            path = f"{where}.{key}" if where else key
+            if key not in _HEX_FIELDS:
+                yield from _bad_ids(item, path)
+                continue
+            try:
+                _id(item)
+            except _BadId:
+                yield f"{path} is {reprlib.repr(item)}, not an id in hexadecimal"
