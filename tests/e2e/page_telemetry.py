@@ -1,14 +1,14 @@
 """Telemetry as a real program sends it: the OpenTelemetry SDK's exporters over OTLP/HTTP, with times of our choosing.
 
-`Shop` is a little service with a history: calm for some minutes, then a fault. Times lie in the past up to now, so
-that minutes of learning take a second of the test's time.
+`tell_history` tells of services that were calm for some minutes until one had a fault. Times lie in the past up to now,
+so that minutes of learning take seconds of the test's time.
 """
 
 from __future__ import annotations
 
 import random
 import time
-from types import TracebackType
+from collections.abc import Sequence
 
 from opentelemetry._logs import LogRecord, SeverityNumber
 from opentelemetry.exporter.otlp.proto.http._log_exporter import OTLPLogExporter
@@ -28,7 +28,7 @@ HOSTILE = '<img src=x onerror="document.title=1"> \x1b[31mred\x1b[0m \x1b]0;titl
 
 
 class Sender:
-    """The SDK of one service; leaving the context sends what waits and shuts it down."""
+    """The SDK of one service; `close` it at the end."""
 
     def __init__(self, endpoint: str, service: str) -> None:
         resource = Resource.create({"service.name": service, "service.version": "1.4.2", "host.name": "n1"})
@@ -43,12 +43,8 @@ class Sender:
         self.tracer = self._traces.get_tracer("shop")
         self.meter = self._metrics.get_meter("shop")
 
-    def __enter__(self) -> Sender:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def close(self) -> None:
+        """Send what waits and end."""
         self.flush()
         self._logs.shutdown()
         self._traces.shutdown()
@@ -112,27 +108,36 @@ class Sender:
         )
 
 
-def tell_history(sender: Sender, *, calm_s: int, fault_s: int, seed: int = 7) -> None:
-    """Log a calm time and then a fault that lasts until now: many more errors, and a line never logged before."""
+def tell_history(senders: Sequence[Sender], *, calm_s: int, fault_s: int, seed: int = 7) -> None:
+    """Log a calm time of all services and then a fault of the first, which lasts until now.
+
+    The fault is many more errors, and a line never logged before. Services are told in turn, as time goes on.
+    """
     chance = random.Random(seed)
     begin = time.time_ns() - (calm_s + fault_s) * SECOND_NS
     for second in range(calm_s + fault_s):
         at = begin + second * SECOND_NS
-        for number in range(6):
-            when = at + number * 150_000_000
-            sender.log(f"order {chance.randint(1, 9999)} placed by customer {chance.randint(1, 99)}", at_unix_ns=when)
-            sender.log(f"GET /cart took {chance.randint(2, 90)} ms", at_unix_ns=when + 1000)
-        if second % 8 == 0:
-            sender.log(f"payment of order {second} refused: card expired", SeverityNumber.ERROR, at)
+        for sender in senders:
+            _usual_second(sender, at, chance)
+            if second % 8 == 0:
+                sender.log(f"payment of order {second} refused: card expired", SeverityNumber.ERROR, at)
         if second >= calm_s:
-            for number in range(4):
-                when = at + number * 200_000_000
-                sender.log(f"payment of order {number} refused: card expired", SeverityNumber.ERROR, when)
-                sender.log(
-                    f"could not reach bank gateway 10.2.0.{number}:8443 after 3 attempts",
-                    SeverityNumber.FATAL,
-                    when + 5,
-                )
-        if second % 20 == 19:
-            sender.flush()
-    sender.flush()
+            _bad_second(senders[0], at)
+        if second % 10 == 9:
+            for sender in senders:
+                sender.flush()
+
+
+def _usual_second(sender: Sender, at_unix_ns: int, chance: random.Random) -> None:
+    for number in range(6):
+        when = at_unix_ns + number * 150_000_000
+        sender.log(f"order {chance.randint(1, 9999)} placed by customer {chance.randint(1, 99)}", at_unix_ns=when)
+        sender.log(f"GET /cart took {chance.randint(2, 90)} ms", at_unix_ns=when + 1000)
+
+
+def _bad_second(sender: Sender, at_unix_ns: int) -> None:
+    for number in range(4):
+        when = at_unix_ns + number * 200_000_000
+        sender.log(f"payment of order {number} refused: card expired", SeverityNumber.ERROR, when)
+        line = f"could not reach bank gateway 10.2.0.{number}:8443 after 3 attempts"
+        sender.log(line, SeverityNumber.FATAL, when + 5)

@@ -85,10 +85,12 @@ def quiet(tmp_path: Path) -> Iterator[Product]:
 class Busy:
     """A product with a history, a fault that goes on, a trace and metrics."""
 
-    def __init__(self, home: Path) -> None:
+    def __init__(self, home: Path, others: tuple[str, ...] = ()) -> None:
         self.product = Product(home, **QUICK)
-        self.sender = Sender(self.product.endpoints["otlp_http"], "checkout")
-        tell_history(self.sender, calm_s=240, fault_s=60)
+        endpoint = self.product.endpoints["otlp_http"]
+        self.sender = Sender(endpoint, "checkout")
+        self.others = [Sender(endpoint, name) for name in others]
+        tell_history([self.sender, *self.others], calm_s=240, fault_s=60)
         self.trace_id = self.sender.trace(time.time_ns() - 2 * SECOND_NS)
         self.sender.measure()
         self.sender.log(HOSTILE)
@@ -100,8 +102,8 @@ class Busy:
         return self.product.get("/api/v1/findings", state="open")["items"]
 
     def stop(self) -> None:
-        with self.sender:
-            pass
+        for sender in (self.sender, *self.others):
+            sender.close()
         self.product.stop()
 
 
@@ -470,28 +472,30 @@ def test_token_is_asked_for_and_taken(quiet: Product, view: Open) -> None:
 
 
 @pytest.mark.skipif(os.environ.get("WATCHKEEPER_PICTURES") != "1", reason="WATCHKEEPER_PICTURES is not 1")
-def test_picture_of_home_and_of_a_finding(busy: Busy, view: Open) -> None:
+def test_picture_of_home_and_of_a_finding(tmp_path: Path, view: Open) -> None:
     folder = ROOT / "docs" / "images"
     folder.mkdir(parents=True, exist_ok=True)
-    others = [Sender(busy.product.endpoints["otlp_http"], name) for name in ("frontend", "catalogue", "cart")]
-    for number, sender in enumerate(others):
-        tell_history(sender, calm_s=300, fault_s=0, seed=number)
-    page = view(busy.product, size={"width": 1400, "height": 1100}, scheme="dark").open("/")
-    deadline = time.monotonic() + 45
-    while time.monotonic() < deadline:
-        for number, sender in enumerate([busy.sender, *others]):
-            for line in range(3 + number):
-                sender.log(f"order {line} placed by customer {number}")
-                sender.log(f"GET /cart took {line} ms")
-            sender.trace(time.time_ns(), fails=False)
-            sender.flush()
+    shop = Busy(tmp_path / "home", ("frontend", "catalogue", "cart"))
+    try:
+        page = view(shop.product, size={"width": 1400, "height": 1100}, scheme="dark").open("/")
+        deadline = time.monotonic() + 40
+        while time.monotonic() < deadline:
+            for sender in (shop.sender, *shop.others):
+                _usual_half_second(sender)
+            page.wait_for_timeout(350)
+        page.screenshot(path=folder / "home.png")
+        chosen = max(shop.findings, key=lambda one: (one["kind"] == "log.error.rate", one["count"]))
+        page.goto(f"{shop.product.url}/findings/{chosen['id']}")
+        page.locator("[data-evidence]").wait_for()
         page.wait_for_timeout(500)
-    page.screenshot(path=folder / "home.png")
-    chosen = max(busy.findings, key=lambda one: (one["kind"] == "log.error.rate", one["count"]))
-    page.goto(f"{busy.product.url}/findings/{chosen['id']}")
-    page.locator("[data-evidence]").wait_for()
-    page.wait_for_timeout(500)
-    page.screenshot(path=folder / "finding.png")
-    for sender in others:
-        with sender:
-            pass
+        page.screenshot(path=folder / "finding.png")
+    finally:
+        shop.stop()
+
+
+def _usual_half_second(sender: Sender) -> None:
+    for number in range(3):
+        sender.log(f"order {number} placed by customer {number}")
+        sender.log(f"GET /cart took {number} ms")
+    sender.trace(time.time_ns(), fails=False)
+    sender.flush()
