@@ -13,7 +13,9 @@ from functools import partial
 from multiprocessing.connection import Connection
 from pathlib import Path
 
+import duckdb  # noqa: F401 - loaded before the fork, so that a killed process spent its short life on work
 import pyarrow as pa
+import pyarrow.parquet
 from tests.store.telemetry import NOON_NS, open_store, payload, send
 
 from watchkeeper.errors import Refused
@@ -46,7 +48,7 @@ def run(home: str, again: list[int], first: int, pipe: Connection) -> None:
         room.release()
         if future.exception() is None:
             with lock:
-                pipe.send(("stored", number))
+                pipe.send(("known" if future.result().duplicate else "stored", number))
 
     def enrich(sequence: int, signal: Signal, batch: pa.RecordBatch) -> None:
         store.enrich(sequence, signal, {})

@@ -99,7 +99,7 @@ def write_one(root: Path, signal: Signal, table: pa.Table, *, replaces: Sequence
         segment = segment._replace(bytes=temporary.stat().st_size, crc32=checksum(temporary))
         temporary.rename(file)
         sync_folder(file.parent)
-    except BaseException:
+    except (OSError, pa.ArrowException):
         temporary.unlink(missing_ok=True)
         file.unlink(missing_ok=True)
         raise
