@@ -20,12 +20,14 @@ _ENOUGH = 1e-12
 def upper_score(count: int, mean: float, dispersion: float) -> float:
     """Give -log10 of the chance of `count` or more when `mean` is expected; 0..SCORE_MAX, higher = less likely.
 
+    A count below the mean is not asked about and scores 0.
+
     mean >= 0, dispersion > 0. Cost: up to some microseconds a call.
 
     >>> round(upper_score(5, 0.1, 0.02), 1), round(upper_score(10, 10.0, 0.02), 1), upper_score(0, 3.0, 0.1)
     (7.0, 0.3, 0.0)
     """
-    if count <= 0:
+    if count <= 0 or count < mean:
         return 0.0
     if mean <= 0:
         return SCORE_MAX
@@ -38,8 +40,6 @@ def upper_score(count: int, mean: float, dispersion: float) -> float:
         + size * math.log(size / (size + mean))
         + count * math.log(ratio)
     )
-    if count <= mean:
-        return 0.3 if count < mean else 0.3010299956639812
     total, term, k = 1.0, 1.0, float(count)
     for _ in range(_TERMS_MAX):
         term *= (size + k) / (k + 1.0) * ratio

@@ -1,0 +1,171 @@
+"""Log anomalies on labelled public logs: F1 beside the trivial baselines, split by time, thresholds fixed beforehand.
+
+HDFS (sessions from raw lines, first half of the sessions to learn from): normal-only and unlabelled. BGL windows (event
+ids): 50/50 and 80/20 normal-only, 50/50 unlabelled. BGL raw lines: the log detector as it runs; which alerts its
+findings name, and how many findings there are in all. Baselines: always, never, unseen-template lookup. Needs
+hdfs_2pct_raw, bgl_100k_raw and bgl_windows_distillog.
+"""
+
+from __future__ import annotations
+
+import argparse
+import csv
+import io
+import json
+import sys
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+from pyarrow import parquet
+
+from watchkeeper.datasets.read import read_members
+from watchkeeper.detect.logs import LogDetector
+from watchkeeper.detect.sessions import SessionProfile, Sessions, gather
+from watchkeeper.patterns.miner import TemplateMiner
+from watchkeeper.settings import Settings
+from watchkeeper.signals.schema import LOGS
+
+BATCH = 1_000
+SEVERITIES = {"INFO": 9, "WARNING": 13, "ERROR": 17, "SEVERE": 17, "FATAL": 21, "FAILURE": 21}
+
+Flags = npt.NDArray[np.bool_]
+
+
+def f1(found: Flags, true: Flags) -> float:
+    """Give the F1 of the anomalous class, 0 when nothing is found."""
+    total = int(found.sum() + true.sum())
+    return round(2 * int((found & true).sum()) / total, 4) if total else 0.0
+
+
+def judged(
+    train: Sessions, test: Sessions, learn_until_s: float, now_s: float, true: Flags, *, clean: bool
+) -> dict[str, float]:
+    """Give the F1 of Watchkeeper and of the baselines; `clean` tells that the training part holds no anomalies."""
+    profile = SessionProfile.learn(train, learn_until_s, anomalous_share=0.0 if clean else 0.05)
+    seen = train.templates[np.isfinite(train.delays_s).any(axis=0)]
+    unseen = np.isfinite(test.delays_s)[:, ~np.isin(test.templates, seen)].any(axis=1)
+    return {
+        "watchkeeper": f1(profile.score(test, now_s) > profile.threshold, true),
+        "always": f1(np.ones_like(true), true),
+        "never": f1(np.zeros_like(true), true),
+        "unseen_template": f1(unseen, true),
+        "anomalous_share": round(float(true.mean()), 4),
+    }
+
+
+def part(sessions: Sessions, chosen: Flags) -> Sessions:
+    """Give some of the sessions."""
+    return Sessions(sessions.templates, sessions.starts_s[chosen], sessions.delays_s[chosen])
+
+
+def hdfs(folder: Path) -> dict[str, Any]:
+    """Score HDFS sessions from raw lines, the first half by time to learn from."""
+    content = dict(read_members("hdfs_2pct_raw", folder, lambda name: name.endswith(".parquet")))
+    tables = {Path(name).name: parquet.read_table(io.BytesIO(data)) for name, data in content.items()}
+    events, labels = tables["hdfs_events_2percent.parquet"], tables["hdfs_seqs_2percent.parquet"]
+    miner = TemplateMiner()
+    bodies = events.column("m_message").combine_chunks()
+    template = miner.match(bodies, pa.nulls(len(bodies), pa.int64())).to_numpy()
+    encoded = events.column("seq_id").combine_chunks().dictionary_encode()
+    time_s = events.column("m_timestamp").to_numpy().astype("datetime64[s]").astype(np.float64)
+    sessions = gather(encoded.indices.to_numpy().astype(np.int64), template, time_s)
+    anomalous = dict(zip(labels.column("seq_id").to_pylist(), labels.column("anomaly").to_pylist(), strict=True))
+    true = np.array([anomalous[name] for name in encoded.dictionary.to_pylist()])
+    order = np.argsort(sessions.starts_s, kind="stable")
+    first = np.zeros(len(order), bool)
+    first[order[: len(order) // 2]] = True
+    split_s, now_s = float(sessions.starts_s[order[len(order) // 2]]), float(time_s.max())
+    test = part(sessions, ~first)
+    return {
+        "sessions": len(true),
+        "normal_only": judged(part(sessions, first & ~true), test, split_s, now_s, true[~first], clean=True),
+        "unlabelled": judged(part(sessions, first), test, split_s, now_s, true[~first], clean=False),
+    }
+
+
+def bgl_windows(folder: Path) -> dict[str, Any]:
+    """Score windows of 50 BGL events in time order."""
+    [(_, data)] = read_members("bgl_windows_distillog", folder, lambda name: name.endswith("chronological_test.csv"))
+    rows = list(csv.reader(io.StringIO(data.decode())))
+    events = [[int(event) for event in row[0].split()] for row in rows]
+    true = np.array([int(row[1]) for row in rows]) == 1
+    window = np.repeat(np.arange(len(events)), [len(one) for one in events])
+    template = np.concatenate([np.array(one) for one in events])
+    sessions = gather(window, template, np.zeros(len(window)))
+    result: dict[str, Any] = {"windows": len(true)}
+    for name, share, normal_only in (
+        ("half_normal_only", 0.5, True),
+        ("four_fifths_normal_only", 0.8, True),
+        ("half_unlabelled", 0.5, False),
+    ):
+        first = np.arange(len(true)) < int(share * len(true))
+        chosen = first & ~true if normal_only else first
+        result[name] = judged(part(sessions, chosen), part(sessions, ~first), 0.0, 1.0, true[~first], clean=normal_only)
+    return result
+
+
+def bgl_lines(folder: Path) -> dict[str, Any]:
+    """Run the log detector over the raw lines and hold its findings against the alerts."""
+    [(_, data)] = read_members("bgl_100k_raw", folder, lambda name: name.endswith("bgl2_100k.log"))
+    fields = [line.split(" ", 9) for line in data.decode("utf-8", "replace").splitlines()]
+    miner = TemplateMiner()
+
+    def text(template_id: int) -> str:
+        template = miner.get(template_id)
+        return template.text if template else ""
+
+    detector = LogDetector(text, warmup_s=600.0, window_s=10.0, close_s=120.0)
+    told, templates_of_alerts = {}, set()
+    for start in range(0, len(fields), BATCH):
+        batch = log_batch(fields[start : start + BATCH], miner)
+        told.update({finding.id: finding for finding in detector.learn(batch)})
+        ids = batch.column("template_id").to_pylist()
+        templates_of_alerts |= {ids[row] for row, one in enumerate(fields[start : start + BATCH]) if one[0] != "-"}
+    hours = (int(fields[-1][1]) - int(fields[0][1])) / 3600
+    unseen = {finding.template_id for finding in told.values() if finding.kind == "log.template.unseen"}
+    return {
+        "lines": len(fields),
+        "hours": round(hours, 1),
+        "findings": len(told),
+        "findings_by_kind": dict(Counter(finding.kind for finding in told.values())),
+        "alert_templates": len(templates_of_alerts),
+        "alert_templates_told_when_new": len(templates_of_alerts & unseen),
+    }
+
+
+def log_batch(fields: list[list[str]], miner: TemplateMiner) -> pa.RecordBatch:
+    """Give a batch of the logs schema from lines of BGL."""
+    bodies = pa.array([one[9] if len(one) > 9 else "" for one in fields])
+    times = pa.array([int(one[1]) * 10**9 for one in fields], pa.int64())
+    told = {
+        "time_unix_ns": times,
+        "received_unix_ns": times,
+        "severity_number": pa.array([SEVERITIES.get(one[8], 0) if len(one) > 8 else 0 for one in fields], pa.int32()),
+        "body": bodies,
+        "service": pa.array(["bgl"] * len(fields)).dictionary_encode(),
+        "trace_id": pa.array([""] * len(fields)),
+        "template_id": miner.match(bodies, times),
+    }
+    rows = len(fields)
+    columns = [told[one.name].cast(one.type) if one.name in told else pa.nulls(rows, one.type) for one in LOGS]
+    return pa.RecordBatch.from_arrays(columns, schema=LOGS)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--json", action="store_true")
+    chosen = parser.parse_args()
+    folder = Settings().path("data")
+    result = {}
+    for measure in (hdfs, bgl_windows, bgl_lines):
+        print(f"  {measure.__name__}", file=sys.stderr, flush=True)
+        result[measure.__name__] = measure(folder)
+    print(json.dumps(result, indent=None if chosen.json else 2))
+
+
+if __name__ == "__main__":
+    main()
