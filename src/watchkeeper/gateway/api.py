@@ -16,7 +16,7 @@ from starlette.middleware.gzip import GZipMiddleware
 
 from watchkeeper.gateway import openapi, problems
 from watchkeeper.gateway.application import WatchkeeperLike
-from watchkeeper.gateway.auth import OPENAPI_PATH, authorize
+from watchkeeper.gateway.auth import OPENAPI_PATH, allowed_methods, authorize
 from watchkeeper.gateway.body_limit import BodyLimit
 from watchkeeper.gateway.context import Gateway
 from watchkeeper.gateway.page import STATIC_FOLDER, page_router
@@ -48,7 +48,7 @@ def create_api(
         ],
     )
     api.state.gateway = Gateway(keeper, now_unix_ns)
-    problems.install(api)
+    problems.install(api, allowed_methods)
     openapi.install(api)
     for topic in (system, logs, findings, metrics, traces, ingest):
         api.include_router(topic.router)

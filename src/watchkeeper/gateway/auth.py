@@ -1,14 +1,16 @@
 """Who may call what: one table of roles, and the one dependency that holds every route to it.
 
 Enters: a request. Leaves: nothing, or Unauthorized or Forbidden. A route that the table does not name is refused, so a
-new one cannot be open by oversight. Does not check Host and Origin: security.py does.
+new one cannot be open by oversight. What is posted to the API must be JSON, which no form of another site can send.
+Does not check Host and Origin: security.py does.
 """
 
 from __future__ import annotations
 
 from fastapi import Request
+from starlette.routing import compile_path
 
-from watchkeeper.errors import Forbidden
+from watchkeeper.errors import Forbidden, UnsupportedEncoding
 from watchkeeper.gateway.context import gateway_of
 from watchkeeper.receive.peer import UNKNOWN_ADDRESS, Peer, bearer_secret
 from watchkeeper.receive.tokens import Role, identify
@@ -47,6 +49,9 @@ ROLES: dict[tuple[str, str], Role | None] = {
 }
 """The role that each route asks for; None asks for none. docs/api.md shows the same, and a test compares the two."""
 
+_JSON = "application/json"
+_PATHS = {path: compile_path(path)[0] for _, path in ROLES}
+
 STREAMS = frozenset({"/api/v1/events", "/api/v1/logs/stream"})
 """Where the token may stand in the address, for a browser's EventSource cannot send headers."""
 
@@ -57,12 +62,42 @@ async def authorize(request: Request) -> None:
     method = "GET" if request.method == "HEAD" else request.method
     if (method, path) not in ROLES:
         raise Forbidden(f"no role is set for {method} {path}")
+    if method == "POST" and path.startswith("/api/"):
+        _require_json(request)
     role = ROLES[method, path]
     # Ingest is authorized by the receiver, which also keeps the account of what it turns away.
     if role is None or role is Role.INGEST:
         return
     keeper = gateway_of(request).keeper
     identify(keeper.settings, keeper.tokens, peer_of(request, protocol="http"), role)
+
+
+def allowed_methods(path: str) -> str:
+    """Give the methods that a path answers, as the header Allow lists them.
+
+    >>> allowed_methods("/api/v1/tokens"), allowed_methods("/api/v1/tokens/ci")
+    ('GET, POST', 'DELETE')
+    """
+    return ", ".join(sorted(_methods(path) or {"GET", "HEAD"}))
+
+
+def is_api_path(path: str) -> bool:
+    """Tell whether a path is answered by a route of the API, by whatever method."""
+    return bool(_methods(path))
+
+
+def _methods(path: str) -> set[str]:
+    return {method for (method, known), _ in ROLES.items() if known != PAGE_PATH and _PATHS[known].match(path)}
+
+
+def _require_json(request: Request) -> None:
+    content_type = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    if content_type != _JSON:
+        raise UnsupportedEncoding(
+            f"the Content-Type {content_type[:100]!r} is not taken here; send {_JSON}",
+            header="Accept-Post",
+            known=_JSON,
+        )
 
 
 def peer_of(request: Request, *, protocol: str) -> Peer:

@@ -512,7 +512,9 @@ class LogEntry(BaseModel):
 
     model_config = ConfigDict(extra="allow")
 
-    timestamp: str = Field(description="RFC 3339.", examples=["2026-11-21T07:00:00.123Z"])
+    timestamp: str = Field(
+        description="RFC 3339.", json_schema_extra={"format": "date-time"}, examples=["2026-11-21T07:00:00.123Z"]
+    )
     level: str = Field(examples=["error"])
     component: str = Field(description="Becomes the service.", examples=["cart"])
     message: str = Field(examples=["no stock left"])

@@ -35,6 +35,7 @@ _MEANINGS = {
     503: "Not now; retry after the seconds of Retry-After.",
 }
 _REFERENCE = {"$ref": "#/components/schemas/Problem"}
+_CONFLICTS = frozenset({("POST", "/api/v1/tokens"), ("POST", "/api/v1/backup")})
 _UNLIMITED = frozenset({"/health", "/ready", "/openapi.json"})
 
 
@@ -97,6 +98,6 @@ def _statuses(operation: dict[str, Any], method: str, path: str, role: Role | No
         statuses |= {404}
     if "requestBody" in operation:
         statuses |= {413, 415}
-    if (method, path) == ("POST", "/api/v1/tokens"):
+    if (method, path) in _CONFLICTS:
         statuses |= {409}
     return statuses

@@ -9,11 +9,12 @@ from __future__ import annotations
 from pathlib import Path
 
 from fastapi import APIRouter, Request
+from starlette.exceptions import HTTPException
 from starlette.responses import HTMLResponse, Response
 from starlette.staticfiles import StaticFiles
 
 from watchkeeper.errors import NotFound
-from watchkeeper.gateway.auth import PAGE_PATH
+from watchkeeper.gateway.auth import PAGE_PATH, is_api_path
 
 STATIC_FOLDER = Path(__file__).with_name("static")
 INDEX = "index.html"
@@ -41,6 +42,8 @@ def page_router(folder: Path = STATIC_FOLDER) -> APIRouter:
             response = await _file(files, folder, INDEX, request) or HTMLResponse(
                 NOT_BUILT, headers={"Cache-Control": "no-store"}
             )
+        if response is None and is_api_path(request.url.path):
+            raise HTTPException(405)
         if response is None:
             raise NotFound(f"there is nothing at {request.url.path[:200]!r}; /openapi.json lists what there is")
         return response

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 import math
+from collections.abc import Callable
 from http import HTTPStatus
 from typing import Any
 
@@ -78,8 +79,13 @@ def problem_of(error: WatchkeeperError) -> Response:
     return problem(status, str(error), headers=headers, **more)
 
 
-def install(api: FastAPI) -> None:
-    """Make every error of the API a problem."""
+def install(api: FastAPI, allowed_methods: Callable[[str], str]) -> None:
+    """Make every error of the API a problem; `allowed_methods` gives the header Allow of a path."""
+
+    async def _of_routing(request: Request, error: Exception) -> Response:
+        assert isinstance(error, HTTPException)
+        return _routing_problem(request, error, allowed_methods)
+
     api.add_exception_handler(WatchkeeperError, _of_ours)
     api.add_exception_handler(RequestValidationError, _of_validation)
     api.add_exception_handler(HTTPException, _of_routing)
@@ -97,14 +103,16 @@ async def _of_validation(_request: Request, error: Exception) -> Response:
     return problem(400, "; ".join(said))
 
 
-async def _of_routing(request: Request, error: Exception) -> Response:
-    assert isinstance(error, HTTPException)
-    detail = error.detail
+def _routing_problem(request: Request, error: HTTPException, allowed_methods: Callable[[str], str]) -> Response:
+    path = request.url.path
+    detail, headers = str(error.detail), dict(error.headers or {})
     if error.status_code == 404:
-        detail = f"there is nothing at {request.url.path[:200]!r}; /openapi.json lists what there is"
+        detail = f"there is nothing at {path[:200]!r}; /openapi.json lists what there is"
     elif error.status_code == 405:
-        detail = f"{request.method} is not answered at {request.url.path[:200]!r}"
-    return problem(error.status_code, str(detail), headers=dict(error.headers or {}))
+        allowed = allowed_methods(path)
+        detail = f"{request.method} is not answered at {path[:200]!r}; it takes {allowed}"
+        headers = {"Allow": allowed}
+    return problem(error.status_code, detail, headers=headers)
 
 
 async def _of_fault(request: Request, error: Exception) -> Response:

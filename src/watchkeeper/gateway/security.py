@@ -2,7 +2,7 @@
 
 - Host: on loopback only names of this machine are answered, so that a web page cannot reach Watchkeeper by pointing a
   name of its own at 127.0.0.1 (DNS rebinding).
-- Origin: what changes something must not come from another site's page, and must be JSON, which no form can send.
+- Origin: what changes something must not come from another site's page (auth.py asks for JSON as well).
 
 A plain ASGI middleware: it buffers nothing, so streams pass through.
 """
@@ -14,7 +14,7 @@ from urllib.parse import urlsplit
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from watchkeeper.errors import Forbidden, MalformedTelemetry, UnsupportedEncoding, WatchkeeperError
+from watchkeeper.errors import Forbidden, MalformedTelemetry, WatchkeeperError
 from watchkeeper.gateway.problems import problem_of
 from watchkeeper.receive.tokens import is_loopback
 from watchkeeper.settings import Settings
@@ -32,7 +32,6 @@ HEADERS = {
     "Cross-Origin-Opener-Policy": "same-origin",
     "Cross-Origin-Resource-Policy": "same-origin",
 }
-_JSON = "application/json"
 
 
 class Security:
@@ -77,14 +76,6 @@ class Security:
         if scope["method"] in SAFE_METHODS:
             return
         self._check_origin(headers, host)
-        if scope["method"] == "POST" and scope["path"].startswith("/api/"):
-            content_type = headers.get("content-type", "").partition(";")[0].strip().lower()
-            if content_type != _JSON:
-                raise UnsupportedEncoding(
-                    f"the Content-Type {content_type[:100]!r} is not taken here; send {_JSON}",
-                    header="Accept-Post",
-                    known=_JSON,
-                )
 
     def _known_host(self, name: str) -> bool:
         if name in self._names:

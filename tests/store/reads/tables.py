@@ -9,6 +9,7 @@ from typing import Any
 import duckdb
 import pyarrow as pa
 
+from watchkeeper.errors import QueryError
 from watchkeeper.signals.schema import SCHEMAS, Signal
 
 NOW = 1_763_700_000_000_000_000
@@ -61,7 +62,10 @@ class Tables:
     ) -> pa.Table:
         self.ranges.append(time_range_unix_ns)
         with self.connection.cursor() as cursor:
-            table = cursor.sql(query, params=parameters).to_arrow_table()
+            try:
+                table = cursor.sql(query, params=parameters).to_arrow_table()
+            except duckdb.Error as error:
+                raise QueryError(str(error)) from error
         assert rows_max is None or table.num_rows <= rows_max
         return table
 
