@@ -112,6 +112,8 @@ def _spread(values: pa.Array, of_row: pa.Array) -> pa.Array:
 
 def _repeated(values: pa.Array, of_row: pa.Array) -> pa.DictionaryArray:
     """Give values[of_row], dictionary-encoded with each value once, in the order of their first row."""
+    if len(values) == 1:
+        return pa.DictionaryArray.from_arrays(of_row, values, safe=False)
     encoded = values.dictionary_encode()
     if len(encoded.dictionary) == len(values):
         return pa.DictionaryArray.from_arrays(of_row, encoded.dictionary, safe=False)
