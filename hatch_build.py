@@ -7,6 +7,7 @@ The compiler is the machine's `cc`, or Zig's from PyPI (`ziglang`) when there is
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -16,7 +17,7 @@ from typing import Any
 
 from hatchling.builders.hooks.plugin.interface import BuildHookInterface
 
-NODE_MAJOR_MIN = 20
+NODE_VERSIONS_MIN = ((20, 19), (22, 12))
 
 
 def system_node() -> bool:
@@ -25,8 +26,13 @@ def system_node() -> bool:
     if not node or not npm:
         return False
     said = subprocess.run([node, "--version"], capture_output=True, text=True, check=False).stdout.strip()
-    major = said.lstrip("v").split(".")[0]
-    return major.isdigit() and int(major) >= NODE_MAJOR_MIN
+    found = re.match(r"v(\d+)\.(\d+)", said)
+    if found is None:
+        return False
+    version = (int(found[1]), int(found[2]))
+    return version >= NODE_VERSIONS_MIN[-1] or any(
+        version[0] == least[0] and version >= least for least in NODE_VERSIONS_MIN
+    )
 
 
 def system_compiler() -> list[str] | None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import itertools
 import json
 import multiprocessing
 import statistics
@@ -38,18 +39,19 @@ class Prepared(NamedTuple):
 
 def lines(count: int) -> list[str]:
     """Give real HDFS lines when the data set is there, else lines of the same shape."""
+    from watchkeeper.datasets.logs import log_parts
+    from watchkeeper.errors import DataSetError
+    from watchkeeper.settings import Settings
+
     try:
-        from watchkeeper.datasets.read import hdfs_lines
-    except ImportError:
-        hdfs_lines = None
-    if hdfs_lines is not None:
-        found = hdfs_lines(count)
-        if found:
-            return found
-    return [
-        f"Receiving block blk_{(i * 7919) % 10**9} src: /10.0.{i % 250}.{i % 199}:{i % 60000} dest: /10.0.0.1:50010"
-        for i in range(count)
-    ]
+        part = log_parts("hdfs", Settings().path("data"))[0]
+        with part.open() as stream:
+            return [line.decode("utf-8", "replace").rstrip() for line in itertools.islice(stream, count)]
+    except DataSetError:
+        return [
+            f"Receiving block blk_{(i * 7919) % 10**9} src: /10.0.{i % 250}.{i % 199}:{i % 60000} dest: /10.0.0.1:50010"
+            for i in range(count)
+        ]
 
 
 def varint(number: int) -> bytes:
@@ -207,27 +209,27 @@ def _load(process: subprocess.Popen[str], endpoints: dict[str, str], seconds: fl
 
 def measure_reference(seconds: float) -> float:
     """Give records/s of the reference decoder alone on one core, on the same batches."""
-    from watchkeeper.receive.otlp_reference import decode_reference
+    from watchkeeper.receive.decode import reference
+    from watchkeeper.receive.otlp_tables import assemble
     from watchkeeper.signals.schema import Signal
 
     corpus = lines(8 * BATCH)
     contents = [bytes(prepare(corpus[i : i + BATCH], "bench").content) for i in range(0, len(corpus), BATCH)]
     done, until, begun = 0, time.perf_counter() + seconds, time.perf_counter()
     while time.perf_counter() < until:
-        decode_reference(Signal.LOGS, contents[done % len(contents)], sender="bench", received_unix_ns=1)
+        found = reference(Signal.LOGS, contents[done % len(contents)], received_unix_ns=1)
+        assemble(Signal.LOGS, found.tables, sender="bench", received_unix_ns=1)
         done += 1
     return done * BATCH / (time.perf_counter() - begun)
 
 
 def measure_drain3(seconds: float) -> float | None:
     """Give lines/s of drain3 alone on one core with the masks of its example configuration; None when not installed."""
-    try:
-        from benchmarks.patterns import drain3_miner
-    except ImportError:
+    from benchmarks import drain3_peer
+
+    if not drain3_peer.is_installed():
         return None
-    miner = drain3_miner()
-    if miner is None:
-        return None
+    miner = drain3_peer.miner()
     corpus = lines(PREPARED * BATCH)
     done, until, begun = 0, time.perf_counter() + seconds, time.perf_counter()
     while time.perf_counter() < until:
