@@ -1,4 +1,4 @@
-"""What has to happen now and then: retention, compaction, checkpoints, the ledger's flush.
+"""What has to happen now and then: checkpoints, the ledger's flush, old findings deleted.
 
 One thread runs one task at a time.
 A task that fails is told as a problem until it succeeds again; it never ends the thread.

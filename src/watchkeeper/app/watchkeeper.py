@@ -80,7 +80,7 @@ class Watchkeeper:
         self._housekeeping = Housekeeping(
             [
                 Task("ledger", LEDGER_EVERY_S, self.ledger.flush),
-                Task("retention", RETENTION_EVERY_S, self._retain),
+                Task("retention of findings", RETENTION_EVERY_S, self._delete_old_findings),
                 Task("checkpoint", CHECKPOINT_EVERY_S, self._checkpoint),
             ]
         )
@@ -168,12 +168,9 @@ class Watchkeeper:
     def _publish(self, findings: list[Finding]) -> None:
         self.findings.put(findings)
 
-    def _retain(self) -> None:
-        now = self._now_unix_ns()
-        self.store.retain_now(now)
-        self.store.compact_now()
+    def _delete_old_findings(self) -> None:
         age_ns = int(self.settings.number("findings_days_max") * DAY_S * 1e9)
-        self.findings.delete_closed_before(now - age_ns)
+        self.findings.delete_closed_before(self._now_unix_ns() - age_ns)
 
     def _checkpoint(self) -> None:
         # In this order always, as `backup` takes them too.
