@@ -105,6 +105,7 @@ async def _run(
         await stopping.wait()
         log.info("stopping: finishing what was acknowledged")
     finally:
+        api.state.gateway.close()
         page.should_exit = otlp.should_exit = True
         await asyncio.to_thread(grpc.stop, GRACE_S)
         await asyncio.gather(*tasks, return_exceptions=True)

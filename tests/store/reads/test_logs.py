@@ -156,6 +156,9 @@ def test_the_live_filter_gives_what_search_gives(tables):
         assert (found, left_out) == (searched, 0)
         assert live.matching(table.to_batches(), limit=4) == (searched[-4:], 6)
         assert live.matching([], limit=4) == ([], 0)
+        tables.logs(*[{"time_unix_ns": tables.now, "body": f"line 1 part {i}", "service": "s"} for i in (2, 0, 1)])
+        same_time = tables.sql("SELECT * FROM logs WHERE body LIKE '%part%'").to_batches()
+        assert [item["body"][-1] for item in live.matching(same_time, limit=9)[0]] == ["2", "0", "1"]
         assert live.matching(tables.sql("SELECT * FROM logs WHERE body = 'none'").to_batches(), limit=4) == ([], 0)
     finally:
         live.close()

@@ -51,11 +51,12 @@ class LiveFilter:
         return positions
 
     def _records(self, chosen: pa.Table) -> list[dict[str, Any]]:
+        """Give the chosen rows as records, in the order they stand in."""
         if not chosen.num_rows:
             return []
-        query = f"""SELECT {RECORD_COLUMNS}, {DIGEST} AS digest FROM logs
-                    ORDER BY time_unix_ns DESC, batch DESC, digest DESC"""
-        return records(self._run(chosen, query, ()).to_pylist())[::-1]
+        numbered = chosen.append_column("position", pa.array(np.arange(chosen.num_rows)))
+        query = f"SELECT {RECORD_COLUMNS}, {DIGEST} AS digest FROM logs ORDER BY position"
+        return records(self._run(numbered, query, ()).to_pylist())
 
     def _run(self, table: pa.Table, query: str, parameters: Sequence[Any]) -> pa.Table:
         self._connection.register("logs", table)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import base64
 import binascii
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
@@ -186,8 +187,14 @@ def log_histogram(store: Queryable, log_filter: LogFilter, within: TimeRange, *,
 
 
 def records(found: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Turn rows of RECORD_COLUMNS and `digest` into LogRecords, each with its key."""
-    return [_record(row, shown) for row, shown in _keyed(found, None)]
+    """Turn rows of RECORD_COLUMNS and `digest`, in any order, into LogRecords, each with its key."""
+    shown: Counter[tuple[int, int, int]] = Counter()
+    made = []
+    for row in found:
+        key = (row["time_unix_ns"], row["batch"] or 0, row["digest"])
+        shown[key] += 1
+        made.append(_record(row, shown[key]))
+    return made
 
 
 def _search_window(
