@@ -10,6 +10,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+import watchkeeper.patterns.miner as miner_module
 from watchkeeper.errors import NewerFormat, StoreError
 from watchkeeper.patterns.kernel import Kernel, ReferenceKernel, open_kernel
 from watchkeeper.patterns.miner import HOUR_NS, TemplateMiner, template_id
@@ -102,6 +103,16 @@ def test_the_least_recently_seen_templates_go_first() -> None:
     match(miner, ["third"])
     assert {template.text for template in miner.templates()} == {"first", "third"}
     assert match(miner, ["second"]) == [template_id("second")]
+
+
+def test_texts_and_examples_are_bounded_together(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(miner_module, "CATALOGUE_CHARACTERS_MAX", 20_000)
+    miner = TemplateMiner()
+    for number in range(50):
+        letter = chr(97 + number % 26) + chr(97 + number // 26)
+        match(miner, [f"{letter} " * 400, f"{letter} {number}"])
+    assert 0 < sum(len(one.text) + sum(map(len, one.examples)) for one in miner.templates()) <= 20_000
+    assert miner.get(template_id(f"{letter} <*>")) is not None
 
 
 def test_a_frozen_catalogue_takes_no_new_template(miner: TemplateMiner, tmp_path: Path) -> None:

@@ -69,7 +69,7 @@ class LogDetector:
         for service, part in _parts(batch):
             watch = self._watches.get(service)
             if watch is not None:
-                scores[part.rows] = watch.score(part)
+                scores[part.rows] = watch.score(part, self._about(watch))
         return scores
 
     def learn(self, batch: pa.RecordBatch) -> list[Finding]:
@@ -78,8 +78,7 @@ class LogDetector:
         for service, part in _parts(batch):
             watch = self._watch(service, int(part.times[0]))
             interest = self._findings.templates_of_interest(service)
-            about = About(partial(self._known_elsewhere, watch), self._implied_severity)
-            said = watch.learn(part, interest, about)
+            said = watch.learn(part, interest, self._about(watch))
             self._newest_ns = max(self._newest_ns, watch.newest_ns)
             watch.behind_ns = self._newest_ns - watch.newest_ns
             for one in said.touched:
@@ -151,6 +150,9 @@ class LogDetector:
             text = self._template_text(judgement.template_id) if judgement.template_id is not None else ""
             points = self._points(watch, judgement)
             _note(changed, self._findings.judge(judgement, watch.name, text, examples, points))
+
+    def _about(self, watch: ServiceWatch) -> About:
+        return About(partial(self._known_elsewhere, watch), self._implied_severity)
 
     def _known_elsewhere(self, own: ServiceWatch, template: int) -> bool:
         return any(template in watch.ids for watch in self._watches.values() if watch is not own)

@@ -147,7 +147,7 @@ class ServiceWatch:
 
     # -- scoring --------------------------------------------------------------------------------------------------
 
-    def score(self, part: Part) -> npt.NDArray[np.float64]:
+    def score(self, part: Part, about: About) -> npt.NDArray[np.float64]:
         """Give each line's score (n,), by what is known now."""
         templates, inverse = np.unique(part.templates, return_inverse=True)
         hot = self._hot()
@@ -155,7 +155,8 @@ class ServiceWatch:
         known = np.maximum(known, np.where(part.severities >= SEVERITY_ERROR, hot.get(ERRORS, 0.0), 0.0))
         unseen = np.array([int(template) not in self.ids for template in templates])[inverse]
         for place in np.flatnonzero(unseen).tolist():
-            known[place] = self._surprise(int(part.times[place]), int(part.severities[place]))
+            severity = int(part.severities[place])
+            known[place] = self._surprise(int(part.templates[place]), int(part.times[place]), severity, about)
         watched = (part.times - self.first_ns >= self.timing.warmup_s * 1e9) & (self.lines >= LINES_LEARNED_MIN)
         return np.where(watched, known, 0.0)
 
@@ -166,9 +167,11 @@ class ServiceWatch:
                 hot[index] = max(score, hot.get(index, 0.0))
         return hot
 
-    def _surprise(self, time_ns: int, severity: int) -> float:
+    def _surprise(self, template: int, time_ns: int, severity: int, about: About) -> float:
+        severity = severity or about.implied_severity(template)
         clock = self.clocks[_clock_number(severity)]
-        return clock.surprise(time_ns, self.timing.window_s) + severity_weight(severity)
+        less = KNOWN_ELSEWHERE_LESS if about.known_elsewhere(template) else 0.0
+        return max(0.0, clock.surprise(time_ns, self.timing.window_s) + severity_weight(severity) - less)
 
     # -- learning -------------------------------------------------------------------------------------------------
 
@@ -211,7 +214,7 @@ class ServiceWatch:
             severity = told or about.implied_severity(template)
             weight = 1.0
             if self.watches(time_ns, self.lines + row):
-                score = self._surprise(time_ns, severity) - KNOWN_ELSEWHERE_LESS * about.known_elsewhere(template)
+                score = self._surprise(template, time_ns, severity, about)
                 if score >= UNSEEN_SCORE_MIN:
                     same = np.flatnonzero(inverse == place)
                     said.judgements.append(self._unseen(template, score, part, same, severity))
