@@ -20,7 +20,14 @@ from watchkeeper.signals.schema import Signal
 
 NATIVE = Path(library.__file__).parent
 MAIN = Path(__file__).with_name("otlp_main.c")
-FLAGS = ("-std=c11", "-g", "-O1", "-fsanitize=address,undefined", "-fno-sanitize-recover=all", "-fno-omit-frame-pointer")
+FLAGS = (
+    "-std=c11",
+    "-g",
+    "-O1",
+    "-fsanitize=address,undefined",
+    "-fno-sanitize-recover=all",
+    "-fno-omit-frame-pointer",
+)
 
 
 def build(folder: Path) -> Path | None:
@@ -30,7 +37,9 @@ def build(folder: Path) -> Path | None:
     probe.write_text("int main(void) { return 0; }\n")
     if compiler is None:
         return None
-    tried = subprocess.run([compiler, *FLAGS, "-o", str(folder / "probe"), str(probe)], capture_output=True, check=False)
+    tried = subprocess.run(
+        [compiler, *FLAGS, "-o", str(folder / "probe"), str(probe)], capture_output=True, check=False
+    )
     if tried.returncode or subprocess.run([str(folder / "probe")], capture_output=True, check=False).returncode:
         return None
     target = folder / "otlp_fuzz"

@@ -5,10 +5,13 @@ All is drawn from a `random.Random`: seeded for the fuzzers, Hypothesis's own fo
 
 from __future__ import annotations
 
+import base64
 import math
 import random
+import struct
 from typing import Any
 
+from google.protobuf import json_format
 from google.protobuf.descriptor import Descriptor, FieldDescriptor
 from google.protobuf.message import Message
 from hypothesis import strategies as st
@@ -136,8 +139,6 @@ def random_double(source: random.Random) -> float:
 
 def random_bits_double(source: random.Random) -> float:
     """Give the double of 64 random bits, which may be no number."""
-    import struct
-
     (number,) = struct.unpack("<d", source.getrandbits(64).to_bytes(8, "little"))
     return float(number)
 
@@ -165,3 +166,20 @@ def damaged(source: random.Random, payload: bytes, others: list[bytes]) -> bytes
             begin = source.randrange(len(other) + 1)
             data[at:at] = other[begin : begin + source.randrange(1, 200)]
     return bytes(data)
+
+
+def otlp_json(request: Message) -> dict[str, Any]:
+    """Give the request as OTLP's JSON has it: ids in hexadecimal where protobuf's JSON has base64."""
+    document: dict[str, Any] = _with_hex_ids(json_format.MessageToDict(request))
+    return document
+
+
+def _with_hex_ids(value: Any) -> Any:
+    if isinstance(value, list):
+        return [_with_hex_ids(item) for item in value]
+    if isinstance(value, dict):
+        return {
+            key: base64.b64decode(item).hex() if key in {"traceId", "spanId", "parentSpanId"} else _with_hex_ids(item)
+            for key, item in value.items()
+        }
+    return value
