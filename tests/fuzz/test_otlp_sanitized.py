@@ -13,8 +13,8 @@ import tempfile
 from pathlib import Path
 
 import pytest
-
 from tests.receive.otlp_strategies import random_request
+
 from watchkeeper.native import library
 from watchkeeper.signals.schema import Signal
 

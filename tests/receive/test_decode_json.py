@@ -143,9 +143,9 @@ def test_values_are_nested_as_deeply_as_protobuf_allows_and_no_deeper() -> None:
             value = {"arrayValue": {"values": [value]}}
         return logs({"body": value})
 
-    assert row(nested(47))["body"] == "[" * 47 + "1" + "]" * 47
+    assert row(nested(48))["body"] == "[" * 48 + "1" + "]" * 48
     with pytest.raises(MalformedTelemetry, match="within 100 levels"):
-        parse(Signal.LOGS, nested(48))
+        parse(Signal.LOGS, nested(49))
 
 
 def test_bytes_may_be_in_the_url_safe_alphabet_and_without_padding() -> None:

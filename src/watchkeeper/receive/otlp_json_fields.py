@@ -18,7 +18,7 @@ from typing import Any, NamedTuple
 from google.protobuf.descriptor import Descriptor, EnumDescriptor, FieldDescriptor
 
 MESSAGES_DEEP_MAX = 100
-"""How deeply messages may be nested: protobuf's own limit."""
+"""How many messages may lie around another: protobuf's own limit."""
 
 _SURROGATE = re.compile("[\ud800-\udfff]")
 _INTEGER = re.compile(r"-?[0-9]{1,20}")
@@ -62,7 +62,7 @@ class _Plan(NamedTuple):
     choices: tuple[frozenset[str], ...]
 
 
-def fields_of_message(descriptor: Descriptor, value: Any, depth: int = 1) -> dict[str, Any]:
+def fields_of_message(descriptor: Descriptor, value: Any, depth: int = 0) -> dict[str, Any]:
     """Give the keyword arguments of the message that a JSON object stands for; raises Unfit."""
     if type(value) is not dict:
         raise Unfit(value, f"an object of {descriptor.name}")
