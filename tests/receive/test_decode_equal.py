@@ -10,6 +10,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from tests.receive.otlp_noise import noisy
 from tests.receive.otlp_strategies import damaged, random_request, requests
 from watchkeeper.errors import MalformedTelemetry
 from watchkeeper.receive import otlp_columnar
@@ -93,6 +94,18 @@ def test_damaged_requests_end_alike(signal: Signal) -> None:
     while time.monotonic() < until:
         outcomes[compare(signal, damaged(source, source.choice(corpus), corpus))] += 1
     assert all(outcomes.values()), f"the fuzzer did not reach every outcome: {outcomes}"
+
+
+@SIGNALS
+def test_requests_that_no_library_would_write_end_alike(signal: Signal) -> None:
+    source = random.Random(f"noise {signal}")
+    until = time.monotonic() + FUZZ_S / 3
+    outcomes: dict[str, int] = {"sure": 0, "unsure": 0, "malformed": 0}
+    while time.monotonic() < until:
+        noise = source.choice((0, 0.003, 0.03, 0.2))
+        outcomes[compare(signal, noisy(source, random_request(source, signal), noise=noise))] += 1
+    assert outcomes["sure"]
+    assert outcomes["unsure"]
 
 
 @SIGNALS
