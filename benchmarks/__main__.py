@@ -14,7 +14,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-NAMES = ("idle", "decoders", "patterns", "store", "pipeline")
+NAMES = ("idle", "decoders", "patterns", "log_anomalies", "store", "pipeline")
 
 
 def machine() -> dict[str, object]:
