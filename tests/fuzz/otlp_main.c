@@ -58,12 +58,12 @@ static int decode(const uint8_t *bytes, size_t size) {
     }
     memcpy(exact, bytes, size);
     for (int32_t signal = 0; signal < 3; signal++) {
-        struct ArrowArray arrays[3];
+        struct ArrowArray arrays[4];
         if (!wk_otlp_read(signal, exact, (int64_t)size, 1763700000000000000, arrays)) {
             continue;
         }
         sure++;
-        for (int i = 0; i < 3; i++) {
+        for (int i = 0; i < 4; i++) {
             for (int64_t at = 0; at < arrays[i].n_children; at++) {
                 read_column(arrays[i].children[at]);
             }

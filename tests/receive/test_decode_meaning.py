@@ -122,6 +122,17 @@ def test_what_repeats_is_held_once() -> None:
     assert batch.column("sender").dictionary.to_pylist() == ["10.0.0.1"]
 
 
+def test_a_large_resource_of_many_small_scopes_is_held_once() -> None:
+    request = ExportLogsServiceRequest()
+    group = request.resource_logs.add()
+    group.resource.attributes.add(key="k").value.string_value = "x" * 1_000_000
+    for _ in range(5_000):
+        group.scope_logs.add().log_records.add()
+    batch = decoded(Signal.LOGS, request).batch
+    assert batch.num_rows == 5_000
+    assert batch.get_total_buffer_size() < 4_000_000
+
+
 def test_a_series_is_the_same_in_whatever_order_its_attributes_come() -> None:
     first, second, other = one_metric({"a": "1", "b": "2"}, {"b": "2", "a": "1"}, {"a": "2", "b": "1"})
     assert first == second

@@ -243,7 +243,7 @@ typedef struct wk_request wk_request;
 
 struct wk_request {
     int64_t received_unix_ns;
-    wk_table rows, origins, heads;
+    wk_table rows, scopes, resources, heads;
     bool (*record)(wk_request *request, wk_bytes bytes);
 };
 

@@ -15,7 +15,7 @@ enum {
     TRACE_ID,
     SPAN_ID,
     EVENT_NAME,
-    ORIGIN,
+    SCOPE,
     COLUMNS
 };
 
@@ -24,7 +24,7 @@ static const uint8_t KINDS[COLUMNS] = {
     [SEVERITY_NUMBER] = WK_COLUMN_32, [SEVERITY_TEXT] = WK_COLUMN_TEXT, [BODY] = WK_COLUMN_TEXT,
     [BODY_TYPE] = WK_COLUMN_U8,     [ATTRIBUTES] = WK_COLUMN_TEXT,    [DROPPED] = WK_COLUMN_32,
     [FLAGS] = WK_COLUMN_32,         [TRACE_ID] = WK_COLUMN_TEXT,      [SPAN_ID] = WK_COLUMN_TEXT,
-    [EVENT_NAME] = WK_COLUMN_TEXT,  [ORIGIN] = WK_COLUMN_32,
+    [EVENT_NAME] = WK_COLUMN_TEXT,  [SCOPE] = WK_COLUMN_32,
 };
 
 void wk_logs_init(wk_request *request) {
@@ -111,7 +111,7 @@ bool wk_log_record(wk_request *request, wk_bytes bytes) {
     wk_set_32(rows, SEVERITY_NUMBER, record.severity_number);
     wk_set_32(rows, DROPPED, record.dropped);
     wk_set_32(rows, FLAGS, record.flags);
-    wk_set_32(rows, ORIGIN, (uint32_t)request->origins.rows);
+    wk_set_32(rows, SCOPE, (uint32_t)request->scopes.rows);
     WK_TRY(set_body(rows, record.body) && wk_set_text(rows, SEVERITY_TEXT, record.severity_text));
     WK_TRY(wk_set_text(rows, EVENT_NAME, record.event_name));
     WK_TRY(wk_write_hex(wk_data(rows, TRACE_ID), record.trace_id));

@@ -1,7 +1,7 @@
 /* Metric to rows of metrics, one a point, and a row of what its points share. */
 #include "otlp_points.h"
 
-enum { NAME, DESCRIPTION, UNIT, KIND, TEMPORALITY, MONOTONIC, METADATA, HEAD_SERIES, ORIGIN, HEAD_COLUMNS };
+enum { NAME, DESCRIPTION, UNIT, KIND, TEMPORALITY, MONOTONIC, METADATA, HEAD_SERIES, SCOPE, HEAD_COLUMNS };
 
 static const uint8_t HEAD_KINDS[HEAD_COLUMNS] = {
     [NAME] = WK_COLUMN_TEXT,
@@ -12,7 +12,7 @@ static const uint8_t HEAD_KINDS[HEAD_COLUMNS] = {
     [MONOTONIC] = WK_COLUMN_BIT | WK_NULLABLE,
     [METADATA] = WK_COLUMN_TEXT,
     [HEAD_SERIES] = WK_COLUMN_64,
-    [ORIGIN] = WK_COLUMN_32,
+    [SCOPE] = WK_COLUMN_32,
 };
 
 static const uint8_t POINT_KINDS[POINT_COLUMNS] = {
@@ -181,7 +181,7 @@ static bool add_head(wk_request *request, const metric *read) {
     }
     wk_set_64(heads, HEAD_SERIES,
               wk_combine(wk_combine(wk_text_hash(read->name), wk_text_hash(read->unit)), wk_text_hash(kind)));
-    wk_set_32(heads, ORIGIN, (uint32_t)request->origins.rows);
+    wk_set_32(heads, SCOPE, (uint32_t)request->scopes.rows);
     return wk_end_row(heads);
 }
 

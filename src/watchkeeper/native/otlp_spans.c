@@ -21,7 +21,7 @@ enum {
     DROPPED_LINKS,
     STATUS_CODE,
     STATUS_MESSAGE,
-    ORIGIN,
+    SCOPE,
     COLUMNS
 };
 
@@ -32,7 +32,7 @@ static const uint8_t KINDS[COLUMNS] = {
     [NAME] = WK_COLUMN_TEXT,         [KIND] = WK_COLUMN_32,           [ATTRIBUTES] = WK_COLUMN_TEXT,
     [DROPPED] = WK_COLUMN_32,        [EVENTS] = WK_COLUMN_TEXT,       [DROPPED_EVENTS] = WK_COLUMN_32,
     [LINKS] = WK_COLUMN_TEXT,        [DROPPED_LINKS] = WK_COLUMN_32,  [STATUS_CODE] = WK_COLUMN_32,
-    [STATUS_MESSAGE] = WK_COLUMN_TEXT, [ORIGIN] = WK_COLUMN_32,
+    [STATUS_MESSAGE] = WK_COLUMN_TEXT, [SCOPE] = WK_COLUMN_32,
 };
 
 void wk_spans_init(wk_request *request) {
@@ -237,6 +237,6 @@ bool wk_span(wk_request *request, wk_bytes bytes) {
     wk_set_32(rows, DROPPED_EVENTS, read.dropped_events);
     wk_set_32(rows, DROPPED_LINKS, read.dropped_links);
     wk_set_32(rows, STATUS_CODE, read.status_code);
-    wk_set_32(rows, ORIGIN, (uint32_t)request->origins.rows);
+    wk_set_32(rows, SCOPE, (uint32_t)request->scopes.rows);
     return set_texts(rows, &read) && wk_end_row(rows);
 }

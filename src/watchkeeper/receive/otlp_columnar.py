@@ -15,7 +15,7 @@ import pyarrow as pa
 
 from watchkeeper.native.library import native_library
 from watchkeeper.receive.otlp_reference import Read
-from watchkeeper.receive.otlp_tables import HEADS, ORIGINS, ROWS, Tables
+from watchkeeper.receive.otlp_tables import HEADS, RESOURCES, ROWS, SCOPES, Tables
 from watchkeeper.signals.schema import Signal
 
 _NUMBERS = {Signal.LOGS: 0, Signal.METRICS: 1, Signal.SPANS: 2}
@@ -30,7 +30,7 @@ class _ArrowArray(ctypes.Structure):
     )
 
 
-_Arrays = _ArrowArray * 3
+_Arrays = _ArrowArray * 4
 
 
 @cache
@@ -57,9 +57,9 @@ def read(signal: Signal, payload: bytes, *, received_unix_ns: int) -> Read | Non
     arrays = _Arrays()
     if not function(_NUMBERS[signal], payload, len(payload), received_unix_ns, arrays):
         return None
-    schemas = (ROWS[signal], ORIGINS, HEADS if signal is Signal.METRICS else pa.schema([]))
-    rows, origins, heads = (
+    schemas = (ROWS[signal], SCOPES, RESOURCES, HEADS if signal is Signal.METRICS else pa.schema([]))
+    rows, scopes, resources, heads = (
         pa.RecordBatch._import_from_c(ctypes.addressof(array), schema)
         for array, schema in zip(arrays, schemas, strict=True)
     )
-    return Read(Tables(rows, origins, heads if signal is Signal.METRICS else None))
+    return Read(Tables(rows, scopes, resources, heads if signal is Signal.METRICS else None))

@@ -1,7 +1,7 @@
 """The tables between an OTLP decoder and the store: what repeats is held once, then spread over the rows.
 
-Enters: three small Arrow tables that the reference and the columnar decoder both make: one row a record (ROWS), one row
-a resource and scope (ORIGINS), one row a metric (HEADS). Leaves: the record batch of signals/schema.py, with resource
+Enters: the small Arrow tables that the reference and the columnar decoder both make: one row a record (ROWS), a
+resource (RESOURCES), a scope (SCOPES), a metric (HEADS). Leaves: the record batch of signals/schema.py, with resource
 and scope dictionary-encoded, service and entity read from the resource, and the series of each metric point. Does not
 read OTLP.
 """
@@ -33,80 +33,90 @@ def _plain_type(kind: pa.DataType) -> pa.DataType:
     return kind.value_type if pa.types.is_dictionary(kind) else kind
 
 
-ORIGINS = _part(LOGS, "resource_attributes", "scope_schema_url", ("series", pa.uint64()))
-HEADS = _part(METRICS, "name", "metadata", ("series", pa.uint64()), ("origin", pa.int32()))
+RESOURCES = _part(LOGS, "resource_attributes", "resource_schema_url")
+SCOPES = _part(LOGS, "scope_name", "scope_schema_url", ("series", pa.uint64()), ("resource", pa.int32()))
+HEADS = _part(METRICS, "name", "metadata", ("series", pa.uint64()), ("scope", pa.int32()))
 _POINTS = _part(METRICS, "attributes", "exemplars", ("series", pa.uint64()), ("head", pa.int32()))
 
 ROWS: dict[Signal, pa.Schema] = {
-    Signal.LOGS: _part(LOGS, "time_unix_ns", "event_name", ("origin", pa.int32())),
+    Signal.LOGS: _part(LOGS, "time_unix_ns", "event_name", ("scope", pa.int32())),
     Signal.METRICS: pa.schema([*_part(METRICS, "time_unix_ns", "start_time_unix_ns"), *_POINTS]),
-    Signal.SPANS: _part(SPANS, "time_unix_ns", "status_message", ("origin", pa.int32())),
+    Signal.SPANS: _part(SPANS, "time_unix_ns", "status_message", ("scope", pa.int32())),
 }
+
+_LINKS = frozenset({"series", "resource", "scope"})
+"""Columns of the parents that are not the schema's: they lead to another table, or are a part of a hash."""
 
 
 class Tables(NamedTuple):
     """What a decoder found in one request.
 
-    rows: schema ROWS[signal]; `origin` (logs, spans) is a row number of `origins`, `head` (metrics) one of `heads`.
-    origins: schema ORIGINS. heads: schema HEADS, None but for metrics. Every origin and head has a row.
+    rows: schema ROWS[signal]; `scope` (logs, spans) is a row number of `scopes`, `head` (metrics) one of `heads`.
+    scopes, resources: schemas SCOPES and RESOURCES. heads: schema HEADS, None but for metrics. Each is there for a row
+    of `rows`, and in their order.
     """
 
     rows: pa.RecordBatch
-    origins: pa.RecordBatch
+    scopes: pa.RecordBatch
+    resources: pa.RecordBatch
     heads: pa.RecordBatch | None = None
 
 
 def assemble(signal: Signal, tables: Tables, *, sender: str, received_unix_ns: int) -> pa.RecordBatch:
-    """Give the record batch of SCHEMAS[signal]; `batch` is 0 and `template_id` null. Cost: a few array operations."""
+    """Give the record batch of SCHEMAS[signal]; `batch` is 0, `row` counts, `template_id` is null.
+
+    Cost: a few array operations.
+    """
     rows = tables.rows
     count = rows.num_rows
     columns: dict[str, pa.Array] = {name: rows.column(at) for at, name in enumerate(rows.schema.names)}
     if tables.heads is None:
-        origin_of_row = columns.pop("origin")
+        scope_of_row = columns.pop("scope")
     else:
         head_of_row = columns.pop("head")
-        origin_of_row = _spread(tables.heads.column("origin"), head_of_row)
-        columns.update(_head_columns(tables.heads, head_of_row))
-        columns["series"] = _series(columns["series"], tables, head_of_row, origin_of_row)
-    columns.update(_origin_columns(tables.origins, origin_of_row))
+        scope_of_row = _spread(tables.heads.column("scope"), head_of_row)
+        columns.update(_spread_all(tables.heads, head_of_row))
+        columns["series"] = _series(columns["series"], tables, head_of_row, scope_of_row)
+    resource_of_row = _spread(tables.scopes.column("resource"), scope_of_row)
+    columns.update(_spread_all(tables.scopes, scope_of_row))
+    columns.update(_spread_all(tables.resources, resource_of_row))
+    columns.update(_entity_columns(tables.resources.column("resource_attributes"), resource_of_row))
     columns["sender"] = _constant(sender, count)
     columns["received_unix_ns"] = pa.array(np.full(count, received_unix_ns, dtype=np.int64))
     columns["batch"] = pa.array(np.zeros(count, dtype=np.int64))
+    columns["row"] = pa.array(np.arange(count, dtype=np.int32))
     if signal is Signal.LOGS:
         columns["template_id"] = pa.nulls(count, pa.int64())
     schema = SCHEMAS[signal]
     return pa.RecordBatch.from_arrays([columns[name] for name in schema.names], schema=schema)
 
 
-def _origin_columns(origins: pa.RecordBatch, origin_of_row: pa.Array) -> dict[str, pa.Array]:
-    found: dict[str, pa.Array] = {}
-    for name in ORIGINS.names[:-1]:
-        values = origins.column(name)
-        if name.endswith("_count"):
-            found[name] = _spread(values, origin_of_row)
-        else:
-            found[name] = _repeated(values, origin_of_row)
-    known = [service_and_entity(text) for text in origins.column("resource_attributes").to_pylist()]
-    found["service"] = _repeated(pa.array([service for service, _ in known], pa.string()), origin_of_row)
-    found["entity"] = _repeated(pa.array([entity for _, entity in known], pa.string()), origin_of_row)
-    return found
-
-
-def _head_columns(heads: pa.RecordBatch, head_of_row: pa.Array) -> dict[str, pa.Array]:
+def _spread_all(parents: pa.RecordBatch, of_row: pa.Array) -> dict[str, pa.Array]:
+    """Give the columns of the schema among the parents', a value for each row; text dictionary-encoded."""
     return {
-        field.name: (_repeated if pa.types.is_string(field.type) else _spread)(heads.column(field.name), head_of_row)
-        for field in list(HEADS)[:-2]
+        field.name: (_repeated if pa.types.is_string(field.type) else _spread)(parents.column(at), of_row)
+        for at, field in enumerate(parents.schema)
+        if field.name not in _LINKS
     }
 
 
-def _series(points: pa.Array, tables: Tables, head_of_row: pa.Array, origin_of_row: pa.Array) -> pa.Array:
+def _entity_columns(resource_attributes: pa.Array, of_row: pa.Array) -> dict[str, pa.Array]:
+    known = [service_and_entity(text) for text in resource_attributes.to_pylist()]
+    return {
+        "service": _repeated(pa.array([service for service, _ in known], pa.string()), of_row),
+        "entity": _repeated(pa.array([entity for _, entity in known], pa.string()), of_row),
+    }
+
+
+def _series(points: pa.Array, tables: Tables, head_of_row: pa.Array, scope_of_row: pa.Array) -> pa.Array:
     assert tables.heads is not None
-    origins = tables.origins.column("series").to_numpy()[origin_of_row.to_numpy()]
+    scopes = tables.scopes.column("series").to_numpy()[scope_of_row.to_numpy()]
     heads = tables.heads.column("series").to_numpy()[head_of_row.to_numpy()]
-    return pa.array(combine_arrays(combine_arrays(origins, heads), points.to_numpy()).view(np.int64))
+    return pa.array(combine_arrays(combine_arrays(scopes, heads), points.to_numpy()).view(np.int64))
 
 
 def _spread(values: pa.Array, of_row: pa.Array) -> pa.Array:
+    """Give values[of_row]."""
     return values.take(of_row)
 
 
