@@ -190,6 +190,7 @@ def many_lines(now):
         "resource_attributes": pa.array(np.full(LINES, "{}")),
         "service": pa.array([f"s{n % 10}" for n in range(LINES)]),
         "batch": pa.array(number // 500),
+        "row": pa.array(number % 500),
     }
     arrays = [
         columns[field.name].cast(field.type) if field.name in columns else pa.nulls(LINES, field.type) for field in LOGS

@@ -11,7 +11,7 @@ import pytest
 from tests.store.telemetry import HOUR_NS, NOON_NS, counts, payload, put, send
 
 from watchkeeper.errors import QueryError
-from watchkeeper.signals.schema import Signal
+from watchkeeper.signals.schema import LOGS, Signal
 from watchkeeper.store.query import TRUNCATED
 from watchkeeper.store.store import Store
 
@@ -121,7 +121,7 @@ def test_duckdb_itself_is_locked_too(store: Store, home: Path) -> None:
         ("SELECT * FROM range(3), unnest([1, 2])", 6),
         ("SELECT a.body FROM logs a JOIN logs b USING (time_unix_ns)", 30),
         ("SELECT json_extract_string(attributes, '$.row') FROM logs LIMIT 4;", 4),
-        ("DESCRIBE logs", 28),
+        ("DESCRIBE logs", len(LOGS) + 1),
         ("EXPLAIN SELECT * FROM logs", 1),
         ("  explain analyze select 1", 1),
         ("SELECT * FROM metrics", 0),
@@ -197,7 +197,7 @@ def test_older_segments_without_a_column_give_null(opened: Opened, monkeypatch: 
     assert store.sql("SELECT count(*) AS n FROM logs WHERE template_id IS NULL")["n"].to_pylist() == [6]
     assert store.compact_now() == 1
     assert counts(store) == {"old": 3, "new": 3}
-    assert store.sql("DESCRIBE logs").num_rows == 28
+    assert store.sql("DESCRIBE logs").num_rows == len(LOGS) + 1
 
 
 def test_readers_beside_a_writer_see_every_row_once(opened: Opened) -> None:

@@ -118,6 +118,8 @@ def _configuration(app: Any, tls: dict[str, Any]) -> uvicorn.Config:
         access_log=False,
         server_header=False,
         date_header=False,
+        # Else any local sender could tell the ledger another address.
+        proxy_headers=False,
         lifespan="off",
         timeout_graceful_shutdown=GRACE_S,
         timeout_keep_alive=75,

@@ -6,7 +6,8 @@ One row is one log record, one metric data point, one span. Every field of OTLP 
 - Attribute columns hold JSON objects in the order sent; signals/any_value.py says how each AnyValue is written.
 - trace and span ids are lower-case hexadecimal, "" when not sent.
 - Columns of the resource and scope repeat for each row and are dictionary-encoded.
-- The last columns are Watchkeeper's own. `template_id` is null until the pattern miner has seen the row.
+- The last columns are Watchkeeper's own. `batch` and `row`, unique together, say where a row came in, so that rows of
+  equal time keep their order. `template_id` is null until the pattern miner has seen the row.
 Does not convert anything.
 """
 
@@ -47,6 +48,7 @@ _ORIGIN: list[tuple[str, pa.DataType]] = [
     ("sender", _REPEATED),
     ("received_unix_ns", pa.int64()),
     ("batch", pa.int64()),
+    ("row", pa.int32()),
 ]
 
 LOGS = pa.schema(

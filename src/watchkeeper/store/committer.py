@@ -17,6 +17,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import numpy as np
 import pyarrow as pa
 
 from watchkeeper.errors import QueueFull, StoreError
@@ -271,7 +272,12 @@ class Committer:
 
 
 def numbered(batch: pa.RecordBatch, sequence: int) -> pa.RecordBatch:
-    """Give the batch with its sequence in the column `batch`."""
-    index = batch.schema.get_field_index("batch")
-    column = pa.repeat(pa.scalar(sequence, pa.int64()), batch.num_rows)
-    return batch.set_column(index, batch.schema.field(index), column)
+    """Give the batch with its sequence in the column `batch`, and each row's place in the column `row`."""
+    own = {
+        "batch": pa.repeat(pa.scalar(sequence, pa.int64()), batch.num_rows),
+        "row": pa.array(np.arange(batch.num_rows, dtype=np.int32)),
+    }
+    for name, column in own.items():
+        index = batch.schema.get_field_index(name)
+        batch = batch.set_column(index, batch.schema.field(index), column)
+    return batch

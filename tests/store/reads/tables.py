@@ -34,7 +34,8 @@ class Tables:
     def add(self, signal: Signal, *given: dict[str, Any]) -> None:
         self._batch += 1
         schema = SCHEMAS[signal]
-        rows = [{**_defaults(schema), "batch": self._batch, **_written(row)} for row in given]
+        own = {"batch": self._batch}
+        rows = [{**_defaults(schema), **own, "row": at, **_written(row)} for at, row in enumerate(given)]
         self.connection.register("added", pa.Table.from_pylist(rows, schema=schema))
         self.connection.execute(f"INSERT INTO {signal.value} FROM added")
         self.connection.unregister("added")

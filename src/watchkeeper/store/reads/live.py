@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from watchkeeper.store.reads.logs import DIGEST, RECORD_COLUMNS, LogFilter, records
+from watchkeeper.store.reads.logs import RECORD_COLUMNS, LogFilter, records
 
 
 class LiveFilter:
@@ -55,7 +55,7 @@ class LiveFilter:
         if not chosen.num_rows:
             return []
         numbered = chosen.append_column("position", pa.array(np.arange(chosen.num_rows)))
-        query = f"SELECT {RECORD_COLUMNS}, {DIGEST} AS digest FROM logs ORDER BY position"
+        query = f"SELECT {RECORD_COLUMNS} FROM logs ORDER BY position"
         return records(self._run(numbered, query, ()).to_pylist())
 
     def _run(self, table: pa.Table, query: str, parameters: Sequence[Any]) -> pa.Table:

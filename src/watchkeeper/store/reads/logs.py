@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import base64
 import binascii
-from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
@@ -44,11 +43,8 @@ BODY_TYPES = {
     BODY_BYTES: "bytes",
 }
 
-RECORD_COLUMNS = """time_unix_ns, batch, severity_number, severity_text, service, entity, body, body_type, attributes,
-    resource_attributes, scope_name, trace_id, span_id, event_name, template_id"""
-
-DIGEST = "(hash(body, attributes, severity_number, trace_id, span_id, event_name, entity) >> 1)::BIGINT"
-"""What tells rows of one batch and one time apart; rows that are equal in it too are told apart by counting."""
+RECORD_COLUMNS = """time_unix_ns, batch, "row", severity_number, severity_text, service, entity, body, body_type,
+    attributes, resource_attributes, scope_name, trace_id, span_id, event_name, template_id"""
 
 
 @dataclass(frozen=True)
@@ -78,12 +74,11 @@ class LogFilter:
 
 
 class Cursor(NamedTuple):
-    """The last row that was shown, and how many rows equal to it in these three were shown already."""
+    """Where a record stands: no two have all three in common, and none moves."""
 
     time_unix_ns: int
     batch: int
-    digest: int
-    shown: int
+    row: int
 
     def text(self) -> str:
         """Give the cursor as one word for an address."""
@@ -106,7 +101,7 @@ def read_cursor(text: str) -> Cursor:
         values = [int(part) for part in said.split(".")]
     except (ValueError, binascii.Error):
         values = []
-    if len(values) != 4 or not all(0 <= value < 2**63 for value in values) or values[3] > 10**6:
+    if len(values) != 3 or not all(-(2**63) <= value < 2**63 for value in values):
         raise QueryError(f"{text[:60]!r} is not a cursor; take `next_cursor` from the page before")
     return Cursor(*values)
 
@@ -137,10 +132,10 @@ def search_logs(
         if len(found) > limit:
             break
     more = len(found) > limit
-    keyed = _keyed(found[:limit], after)
+    page = found[:limit]
     return Page(
-        [_record(row, shown) for row, shown in keyed],
-        _cursor_of(*keyed[-1]).text() if more and keyed else None,
+        records(page),
+        _cursor_of(page[-1]).text() if more and page else None,
         count_rows(store, "logs", looked_at),
     )
 
@@ -187,14 +182,8 @@ def log_histogram(store: Queryable, log_filter: LogFilter, within: TimeRange, *,
 
 
 def records(found: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Turn rows of RECORD_COLUMNS and `digest`, in any order, into LogRecords, each with its key."""
-    shown: Counter[tuple[int, int, int]] = Counter()
-    made = []
-    for row in found:
-        key = (row["time_unix_ns"], row["batch"] or 0, row["digest"])
-        shown[key] += 1
-        made.append(_record(row, shown[key]))
-    return made
+    """Turn rows of RECORD_COLUMNS into LogRecords, each with its key."""
+    return [_record(row) for row in found]
 
 
 def _search_window(
@@ -203,19 +192,17 @@ def _search_window(
     condition = log_filter.condition
     parameters: list[Any] = [*window, *condition.parameters]
     where = f"time_unix_ns >= ? AND time_unix_ns < ? AND {condition.sql}"
-    skip = 0
     if after and window.from_unix_ns <= after.time_unix_ns < window.to_unix_ns:
         beyond = ">" if ascending else "<"
         where += f""" AND (time_unix_ns {beyond} ? OR (time_unix_ns = ? AND
-            (batch {beyond} ? OR (batch = ? AND {DIGEST} {beyond}= ?))))"""
-        parameters += [after.time_unix_ns, after.time_unix_ns, after.batch, after.batch, after.digest]
-        skip = after.shown
+            (batch {beyond} ? OR (batch = ? AND "row" {beyond} ?))))"""
+        parameters += [after.time_unix_ns, after.time_unix_ns, after.batch, after.batch, after.row]
     order = "ASC" if ascending else "DESC"
     return rows(
         store,
-        f"""SELECT {RECORD_COLUMNS}, {DIGEST} AS digest FROM logs WHERE {where}
-            ORDER BY time_unix_ns {order}, batch {order}, digest {order} LIMIT ? OFFSET ?""",
-        [*parameters, limit, skip],
+        f"""SELECT {RECORD_COLUMNS} FROM logs WHERE {where}
+            ORDER BY time_unix_ns {order}, batch {order}, "row" {order} LIMIT ?""",
+        [*parameters, limit],
         within=window,
     )
 
@@ -247,24 +234,11 @@ def _hull(one: TimeRange, other: TimeRange) -> TimeRange:
     return TimeRange(min(one.from_unix_ns, other.from_unix_ns), max(one.to_unix_ns, other.to_unix_ns))
 
 
-def _keyed(found: list[dict[str, Any]], after: Cursor | None) -> list[tuple[dict[str, Any], int]]:
-    """Pair each row with how many rows of the same time, batch and digest were shown up to and with it."""
-    keyed: list[tuple[dict[str, Any], int]] = []
-    last: tuple[int, int, int] | None = after[:3] if after else None
-    shown = after.shown if after else 0
-    for row in found:
-        key = (row["time_unix_ns"], row["batch"] or 0, row["digest"])
-        shown = shown + 1 if key == last else 1
-        last = key
-        keyed.append((row, shown))
-    return keyed
+def _cursor_of(row: dict[str, Any]) -> Cursor:
+    return Cursor(row["time_unix_ns"], row["batch"], row["row"])
 
 
-def _cursor_of(row: dict[str, Any], shown: int) -> Cursor:
-    return Cursor(row["time_unix_ns"], row["batch"] or 0, row["digest"], shown)
-
-
-def _record(row: dict[str, Any], shown: int) -> dict[str, Any]:
+def _record(row: dict[str, Any]) -> dict[str, Any]:
     number = row["severity_number"] or 0
     text = row["severity_text"] or ""
     template_id = row["template_id"]
@@ -284,5 +258,5 @@ def _record(row: dict[str, Any], shown: int) -> dict[str, Any]:
         "span_id": row["span_id"] or "",
         "event_name": row["event_name"] or "",
         "template_id": None if template_id is None else str(template_id),
-        "key": _cursor_of(row, shown).text(),
+        "key": _cursor_of(row).text(),
     }
