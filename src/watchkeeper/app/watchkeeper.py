@@ -37,6 +37,7 @@ from watchkeeper.version import __version__
 CHECKPOINT_EVERY_S = 60.0
 LEDGER_EVERY_S = 5.0
 RETENTION_EVERY_S = 60.0
+MEMORY_EVERY_S = 20.0
 LAG_DEGRADED_S = 30.0
 
 log = logging.getLogger(__name__)
@@ -82,6 +83,8 @@ class Watchkeeper:
                 Task("ledger", LEDGER_EVERY_S, self.ledger.flush),
                 Task("retention of findings", RETENTION_EVERY_S, self._delete_old_findings),
                 Task("checkpoint", CHECKPOINT_EVERY_S, self._checkpoint),
+                # Arrow keeps freed memory for itself; sealing and queries would leave hundreds of MiB behind.
+                Task("unused memory", MEMORY_EVERY_S, pa.default_memory_pool().release_unused),
             ]
         )
 

@@ -13,10 +13,11 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from watchkeeper.detect import wording
-from watchkeeper.detect.judgement import Judgement, Kind
+from watchkeeper.detect.judgement import SUBJECTS, Judgement, Kind
 from watchkeeper.detect.service import EXAMPLES_MAX, Timing
 from watchkeeper.signals.entity import Entity
 from watchkeeper.signals.finding import (
+    Band,
     Baseline,
     Evidence,
     Finding,
@@ -31,6 +32,7 @@ OPEN_MAX = 500
 UNSEEN_SINGLE_MAX = 8
 WINDOWS_REMEMBERED_MAX = 256
 MANY = "many"
+TOO_MANY = frozenset({Kind.RATE, Kind.ERRORS, Kind.BURST})
 
 _RANK = {FindingSeverity.INFO: 0, FindingSeverity.WARNING: 1, FindingSeverity.CRITICAL: 2}
 
@@ -203,17 +205,24 @@ class OpenFindings:
                 title=finding.title if many else wording.title(judgement, service, template),
                 why=wording.why(judgement, self._timing),
                 expected=wording.expected(judgement, self._timing),
+                seen=wording.seen(judgement, count, peak, self._timing),
                 score=round(judgement.score, 3),
             )
+        what = SUBJECTS.get(judgement.kind, "lines")
         worst = max((finding.severity, wording.severity_of(judgement)), key=lambda one: _RANK[one])
         return replace(
             told,
             severity=worst,
             count=count,
             last_unix_ns=max(finding.last_unix_ns, judgement.last_ns),
-            seen=wording.seen(judgement, count, peak, self._timing),
-            evidence=_with_series(_with_examples(finding.evidence, examples), points, self._timing),
+            seen=self._seen(told, judgement, count, peak),
+            evidence=_with_series(_with_examples(finding.evidence, examples), what, points, self._timing),
         )
+
+    def _seen(self, told: Finding, judgement: Judgement, count: int, peak: int) -> Band:
+        """Give what was seen: for too many lines, in the words of the judgement that `expected` is from."""
+        now = wording.seen(judgement, count, peak, self._timing)
+        return replace(now, text=told.seen.text) if judgement.kind in TOO_MANY else now
 
     # -- state ----------------------------------------------------------------------------------------------------
 
@@ -252,9 +261,9 @@ def _with_examples(evidence: tuple[Evidence, ...], examples: list[Evidence]) -> 
     return (*lines, *(one for one in evidence if one.kind != "line"))
 
 
-def _with_series(evidence: tuple[Evidence, ...], points: Points, timing: Timing) -> tuple[Evidence, ...]:
+def _with_series(evidence: tuple[Evidence, ...], what: str, points: Points, timing: Timing) -> tuple[Evidence, ...]:
     if not points:
         return evidence
-    text = f"lines in windows of {timing.window_s:g} s"
+    text = f"{what} in windows of {timing.window_s:g} s"
     series = Evidence("series", text, points[-1][0], points=tuple(points))
     return (*(one for one in evidence if one.kind != "series"), series)

@@ -32,7 +32,8 @@ class Judgement(NamedTuple):
     none. window: number of the window.
     score: -log10 of the chance of this by noise (unseen: plus what its severity adds). lines: counted.
     mean, upper: expected count and the band's end. share, share_expected: of the service's lines, 0..1.
-    span: windows that were judged together; `each` has their numbers and lines, and mean and upper are of all of them.
+    span: windows that were judged together; `each` has their numbers and lines, and mean and upper are of all of them;
+    upper_window is of one.
     severity_told: whether the records carry the severity themselves.
     rows: of the batch at hand that show it. windows, learned_lines: what the baseline rests on.
     """
@@ -48,6 +49,7 @@ class Judgement(NamedTuple):
     severity: int = 0
     mean: float = 0.0
     upper: float = 0.0
+    upper_window: float = 0.0
     share: float = 0.0
     share_expected: float = 0.0
     rows: npt.NDArray[np.int64] = NO_ROWS

@@ -368,7 +368,8 @@ class ServiceWatch:
             int(at.max()) if len(at) else window * width,
             severity={ERRORS: SEVERITY_ERROR, WARNINGS: SEVERITY_WARN}.get(index, int(bank.severity[index])),
             mean=mean,
-            upper=mean + 3 * float(np.sqrt(mean + spread * mean**2)) + 1,
+            upper=_band_end(mean, spread),
+            upper_window=_band_end(mean / span, spread),
             share=total / max(1.0, lines_all),
             share_expected=float(bank.mean[index]) / max(1.0, float(bank.mean[LINES])),
             rows=part.rows[np.flatnonzero(rows)[:EXAMPLES_MAX]],
@@ -484,3 +485,8 @@ class ServiceWatch:
         self.suspects = {w: {place[k] for k in who if k in place} for w, who in self.suspects.items()}
         self.settled = {place[k] for k in self.settled if k in place}
         bank.keep(kept)
+
+
+def _band_end(mean: float, spread: float) -> float:
+    """Give the end of the band that is shown for an expected count; the verdict itself rests on the tail."""
+    return mean + 3 * float(np.sqrt(mean + spread * mean**2)) + 1

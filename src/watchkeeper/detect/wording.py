@@ -73,15 +73,14 @@ def why(judgement: Judgement, timing: Timing) -> str:
 
 
 def expected(judgement: Judgement, timing: Timing) -> Band:
-    """Give what was expected."""
+    """Give what was expected: in words of the windows judged together, in numbers of one, as the series has them."""
     unit = f"lines/{timing.window_s:g}s"
     if judgement.kind is Kind.UNSEEN:
         return Band("no line of this form", 0.0, 0.0, unit)
     if judgement.kind in {Kind.STOPPED, Kind.SILENT}:
         return Band(f"about {judgement.upper:.1f} lines in {timing.window_s:g} s", 0.0, None, unit)
-    span_s = timing.window_s * judgement.span
-    text = f"{judgement.mean:.1f}, at most {judgement.upper:.0f} lines in {span_s:g} s"
-    return Band(text, 0.0, round(judgement.upper, 3), f"lines/{span_s:g}s")
+    text = f"{judgement.mean:.1f}, at most {judgement.upper:.0f} lines in {timing.window_s * judgement.span:g} s"
+    return Band(text, 0.0, round(judgement.upper_window, 3), unit)
 
 
 def seen(judgement: Judgement, lines: int, peak: int, timing: Timing) -> Band:
@@ -91,7 +90,8 @@ def seen(judgement: Judgement, lines: int, peak: int, timing: Timing) -> Band:
         return Band(f"none for {(judgement.last_ns - judgement.first_ns) / 1e9:g} s", 0.0, 0.0, unit)
     if judgement.kind is Kind.UNSEEN:
         return Band(_count(lines, "line"), float(lines), float(lines), "lines")
-    return Band(f"up to {peak} lines in {timing.window_s:g} s", None, float(peak), unit)
+    text = f"{_count(judgement.lines, 'line')} in {timing.window_s * judgement.span:g} s"
+    return Band(text, None, float(peak), unit)
 
 
 def _times(judgement: Judgement) -> str:
