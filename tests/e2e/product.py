@@ -123,3 +123,15 @@ def wait_for(condition: Callable[[], Any], *, within_s: float = 20.0, what: str 
             return got
         pause.poll(50)
     raise AssertionError(f"{what} did not come true within {within_s:g} s")
+
+
+def watchkeeper(*arguments: object) -> subprocess.CompletedProcess[str]:
+    """Run one command of the real command line."""
+    return subprocess.run(
+        [sys.executable, "-m", "watchkeeper.cli.main", *map(str, arguments)],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        env=environment(),
+        check=False,
+    )

@@ -14,7 +14,7 @@ import httpx
 import psutil
 import pytest
 
-from tests.e2e.product import FREE_PORTS, PROTOBUF, Product, command, environment, log_request, wait_for
+from tests.e2e.product import FREE_PORTS, PROTOBUF, Product, command, environment, log_request, wait_for, watchkeeper
 
 KILLS = 8
 
@@ -108,17 +108,6 @@ def test_a_backup_of_a_running_one_restores_data_and_learned_state(product: Prod
         ]
     finally:
         restored.stop()
-
-
-def watchkeeper(*arguments: object) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, "-m", "watchkeeper.cli.main", *map(str, arguments)],
-        capture_output=True,
-        text=True,
-        timeout=60,
-        env=environment(),
-        check=False,
-    )
 
 
 @pytest.mark.slow
