@@ -115,9 +115,14 @@ def _alive(pid: int) -> bool:
 
 def test_words_of_a_finding() -> None:
     assert finding_lines(FoundView(finding(), 7.4, at_fault=True)) == [
-        "-> +7 s  payment: a line never seen  (critical)",
+        "-> +7 s  critical  payment: a line never seen",
         "        expected no such line; seen 3 lines in 5 s",
         "        | POST /charges failed: KeyError",
+    ]
+    own = {**finding(), "title": "payment logs warnings", "evidence": [{"kind": "line", "text": "slow"}] * 3}
+    assert finding_lines(FoundView(own, 7.4, at_fault=False))[::2] == [
+        "   +7 s  critical  payment logs warnings",
+        "        | slow",
     ]
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Iterator
 
 import httpx
 import pytest
@@ -13,6 +14,14 @@ from shop_sink import Sink
 
 CARD = "4000 0000 0000 1001"
 MIB = 2**20
+
+
+@pytest.fixture(autouse=True)
+def all_is_well_again(request: pytest.FixtureRequest) -> Iterator[None]:
+    """A test that fails with its fault on must not make the next ones fail."""
+    yield
+    if "shop" in request.fixturenames:
+        request.getfixturevalue("shop").fault_off()
 
 
 def buy(shop: RunningShop, customer: int) -> int:

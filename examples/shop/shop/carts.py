@@ -14,6 +14,8 @@ from typing import Protocol, cast
 
 import redis.asyncio
 from opentelemetry.trace import SpanKind
+from redis.asyncio.retry import Retry
+from redis.backoff import NoBackoff
 
 from shop.layout import LOOPBACK
 from shop.web import Service
@@ -47,7 +49,13 @@ class RedisCarts:
     def __init__(self, service: Service, port: int) -> None:
         self._service = service
         self._redis = redis.asyncio.Redis(
-            host=LOOPBACK, port=port, socket_timeout=1.0, socket_connect_timeout=1.0, max_connections=32
+            host=LOOPBACK,
+            port=port,
+            socket_timeout=1.0,
+            socket_connect_timeout=1.0,
+            max_connections=32,
+            # At once and once: the client's own back-off outlasts the patience of those who ask the cart.
+            retry=Retry(NoBackoff(), 1),
         )
 
     async def add(self, customer: int, sku: int, quantity: int) -> int:

@@ -7,6 +7,7 @@ opened here, so that ports are taken before they are told to anyone.
 from __future__ import annotations
 
 import os
+import random
 import shutil
 import socket
 import tempfile
@@ -17,6 +18,8 @@ SERVICES = ("frontend", "catalogue", "cart", "checkout", "payment", "recommendat
 VERSION = "1.4.0"
 BAD_VERSION = "1.5.0"
 LOOPBACK = "127.0.0.1"
+BELOW_EPHEMERAL = range(15_000, 30_000)
+PORTS_TRIED = 50
 STATE_FILE = "shop.json"
 TRUTH_FILE = "truth.jsonl"
 DEFAULT_OTLP = "http://127.0.0.1:4318"
@@ -123,6 +126,17 @@ def _bound(port: int, backlog: int | None = None) -> socket.socket:
 
 
 def _free_port(port: int) -> int:
-    """Give a port that is free now, for a program that has to bind it by itself."""
-    with _bound(port) as probe:
-        return int(probe.getsockname()[1])
+    """Give a port that is free now, for a program that has to bind it by itself.
+
+    Not one of those that the kernel gives to outgoing connections: while the program is down, one of them could take
+    it, and a client that tries it could be connected to itself.
+    """
+    for candidate in [port] if port else random.sample(BELOW_EPHEMERAL, PORTS_TRIED):
+        try:
+            _bound(candidate).close()
+        except OSError:
+            if port:
+                raise
+            continue
+        return candidate
+    raise OSError(f"none of {PORTS_TRIED} ports from {BELOW_EPHEMERAL[0]} on is free; choose a --port-base")

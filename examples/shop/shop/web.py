@@ -33,7 +33,7 @@ SLOW_S = 0.75
 WATCH_S = 0.1
 BLOCKED_S = 0.25
 MEMORY_HEADROOM_BYTES = 96 * 2**20
-MEMORY_TOLD_EVERY_S = 5.0
+MEMORY_TOLD_EVERY_S = 1.0
 
 
 class UpstreamFailed(Exception):

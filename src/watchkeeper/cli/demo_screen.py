@@ -90,7 +90,9 @@ def finding_lines(found: FoundView) -> list[str]:
     """Give a finding in words: what, where, how soon, expected against seen, and lines of evidence."""
     finding = found.finding
     mark = "->" if found.at_fault else "  "
-    lines = [f"{mark} +{found.after_s:.0f} s  {finding['service']}: {finding['title']}  ({finding['severity']})"]
+    title = str(finding["title"])
+    where = "" if title.startswith(finding["service"]) else f"{finding['service']}: "
+    lines = [f"{mark} +{found.after_s:.0f} s  {finding['severity']}  {where}{title}"]
     expected, seen = finding["expected"].get("text", ""), finding["seen"].get("text", "")
     if expected or seen:
         lines.append(f"        expected {expected}; seen {seen}")
@@ -147,8 +149,8 @@ def _findings(view: View) -> list[RenderableType]:
 
 
 def _evidence(finding: dict[str, Any]) -> list[str]:
-    lines = [str(each["text"]) for each in finding.get("evidence", ()) if each.get("kind") == "line"]
-    return lines[:EVIDENCE_SHOWN]
+    lines = dict.fromkeys(str(each["text"]) for each in finding.get("evidence", ()) if each.get("kind") == "line")
+    return list(lines)[:EVIDENCE_SHOWN]
 
 
 def _one_line(text: str) -> str:

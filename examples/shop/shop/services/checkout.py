@@ -16,9 +16,9 @@ from pydantic import BaseModel
 
 from shop.web import Service
 
-QUEUE_MAX = 24
+QUEUE_MAX = 16
 QUEUE_LONG = 4
-QUEUE_TOLD_EVERY_S = 3.0
+QUEUE_TOLD_EVERY_S = 1.0
 COUPONS = {"SPRING10": 10, "WELCOME5": 5}
 CARRIERS = ("north post", "bicycle courier", "river freight")
 
