@@ -129,10 +129,10 @@ def test_one_finding_with_all_its_evidence(capsys, api):
 
 def test_no_findings_tells_what_is_still_being_learned(capsys, api):
     api.answers["/api/v1/findings"] = (200, {"items": [], "next_cursor": None})
-    learning = [{"service": "cart", "state": "warming", "learned_s": 31.0, "needed_s": 600, "lines": 7}]
+    learning = [{"service": "cart", "state": "warming", "learned_s": 31.0, "needed_s": 600, "lines": 12}]
     api.answers["/api/v1/status"] = (200, {"learning": learning})
     _, out, _ = run(capsys, api, "findings")
-    assert out == "no findings\n  cart is still being learned: 31 of 600 s; nothing of it is judged before\n"
+    assert out == "no findings\nstill being learned, and not judged before:\n  cart: 31 of 600 s, 12 lines\n"
 
 
 def test_findings_are_followed_as_json(capsys, api):

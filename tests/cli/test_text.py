@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from watchkeeper.cli.text import bytes_text, clock_text, duration_text, plot, safe, sparkline
+from watchkeeper.cli.text import bytes_text, clock_text, duration_text, plot, safe, sparkline, warming_lines
 
 
 @pytest.mark.parametrize(
@@ -81,3 +81,13 @@ def test_a_plot_shows_the_peak_and_the_band():
 )
 def test_any_series_can_be_drawn_and_stays_narrow(points, low, high):
     assert all(len(line) <= 100 for line in plot(points, low=low, high=high))
+
+
+def test_many_warming_services_do_not_flood_the_terminal():
+    row = {"state": "warming", "learned_s": 1.0, "needed_s": 600.0, "lines": 5}
+    lines = warming_lines(
+        [{"service": f"s{i}\x1b[2J", **row} for i in range(1_200)] + [{"service": "x", "state": "watching"}]
+    )
+    assert len(lines) == 11
+    assert lines[0] == "s0\\x1b[2J: 1 of 600 s, 5 lines"
+    assert lines[-1] == "and 1,190 more"

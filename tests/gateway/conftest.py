@@ -49,7 +49,7 @@ def fill(keeper: Keeper) -> None:
             "name": "GET /",
             "kind": 2,
             "status_code": 2,
-            "events": '[{"name":"e","time_unix_ns":1763700000000000001}]',
+            "events": '[{"time_unix_nano":1763700000000000001,"name":"e"}]',
         },
     )
     keeper.store.metrics(

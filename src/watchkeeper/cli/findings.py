@@ -9,7 +9,7 @@ import typer
 from watchkeeper.cli.client import Client
 from watchkeeper.cli.options import JsonOption, ServerOption, TokenOption, connection
 from watchkeeper.cli.output import STATES, paint, write_json
-from watchkeeper.cli.text import clock_text, duration_text, plot, safe
+from watchkeeper.cli.text import clock_text, duration_text, plot, safe, warming_lines
 
 app = typer.Typer()
 
@@ -58,12 +58,11 @@ def findings(
 def _say_none(client: Client) -> None:
     """Tell 'nothing found' from 'not looking yet'."""
     typer.echo("no findings")
-    for row in client.get("/api/v1/status").get("learning", []):
-        if row["state"] == "warming":
-            typer.echo(
-                f"  {safe(row['service'])} is still being learned: {row['learned_s']:.0f} of {row['needed_s']:.0f} s; "
-                "nothing of it is judged before"
-            )
+    warming = warming_lines(client.get("/api/v1/status").get("learning", []))
+    if warming:
+        typer.echo("still being learned, and not judged before:")
+    for line in warming:
+        typer.echo(f"  {line}")
 
 
 def _wanted(item: dict[str, Any], state: str, service: str, kind: str) -> bool:

@@ -10,7 +10,7 @@ import typer
 from watchkeeper.cli.client import Client
 from watchkeeper.cli.options import JsonOption, ServerOption, TokenOption, connection
 from watchkeeper.cli.output import paint, table, write_json
-from watchkeeper.cli.text import bytes_text, clock_text, duration_text, safe
+from watchkeeper.cli.text import bytes_text, clock_text, duration_text, safe, warming_lines
 
 app = typer.Typer()
 
@@ -136,14 +136,11 @@ def _pipeline(current: dict[str, Any]) -> list[str]:
         f"pipeline  {float(pipeline['lag_s']):.1f} s behind, {int(pipeline['pending_batches']):,} batches wait, "
         f"{int(pipeline['lines_mined']):,} lines mined into {int(pipeline['templates']):,} patterns"
     ]
-    warming = [row for row in current["learning"] if row["state"] == "warming"]
-    if current["learning"]:
-        lines.append(f"learning  {len(current['learning']) - len(warming)} services watched, {len(warming)} warming up")
-    return lines + [
-        f"          {safe(str(row['service']))}: {float(row['learned_s']):.0f} of {float(row['needed_s']):.0f} s, "
-        f"{int(row['lines']):,} lines"
-        for row in warming
-    ]
+    learning = current["learning"]
+    if learning:
+        warming = sum(row["state"] == "warming" for row in learning)
+        lines.append(f"learning  {len(learning) - warming:,} services watched, {warming:,} warming up")
+    return lines + [f"          {line}" for line in warming_lines(learning)]
 
 
 def _moment(unix_ns: Any) -> str:

@@ -7,13 +7,15 @@ neither move the cursor, nor set a title, nor hide what stands beside it.
 from __future__ import annotations
 
 import unicodedata
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from itertools import pairwise
+from typing import Any
 
 _BARS = "▁▂▃▄▅▆▇█"
 _SECOND_NS = 1_000_000_000
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_WARMING_SHOWN_MAX = 10
 _HIDDEN = {"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"}
 
 
@@ -77,6 +79,22 @@ def bytes_text(count: float) -> str:
             return f"{count:.0f} B" if unit == "B" else f"{count:.3g} {unit}"
         count /= 1024
     return f"{count:.3g} TiB"
+
+
+def warming_lines(learning: Sequence[Mapping[str, Any]]) -> list[str]:
+    """Tell how far the services have come that are still learned from, `learning` of the API's Status; the first few.
+
+    >>> warming_lines([{"service": "cart", "state": "warming", "learned_s": 3.2, "needed_s": 600.0, "lines": 40}])
+    ['cart: 3 of 600 s, 40 lines']
+    """
+    warming = [row for row in learning if row["state"] == "warming"]
+    lines = [
+        f"{safe(str(row['service']))}: {float(row['learned_s']):.0f} of {float(row['needed_s']):.0f} s, "
+        f"{int(row['lines']):,} lines"
+        for row in warming[:_WARMING_SHOWN_MAX]
+    ]
+    more = len(warming) - len(lines)
+    return [*lines, f"and {more:,} more"] if more else lines
 
 
 def sparkline(values: Sequence[float]) -> str:

@@ -106,7 +106,7 @@ def _items(body: bytes, content_type: str) -> Iterator[Any]:
             whole = _parse(text)
         except BadField as error:
             if text.startswith(b"[") or b"\n" not in text:
-                raise MalformedTelemetry(f"the body is not valid JSON: {error}") from error
+                raise MalformedTelemetry(f"the body is {error}") from error
         else:
             yield from whole if isinstance(whole, list) else [whole]
             return

@@ -145,15 +145,14 @@ def _span(row: dict[str, Any]) -> dict[str, Any]:
         "scope_name": row["scope_name"] or "",
         "attributes": json_object(row["attributes"]),
         "resource_attributes": json_object(row["resource_attributes"]),
-        "events": [_times_as_text(event) for event in json_list(row["events"])],
+        "events": [_event(event) for event in json_list(row["events"])],
         "links": json_list(row["links"]),
     }
 
 
-def _times_as_text(event: Any) -> Any:
-    if not isinstance(event, dict):
+def _event(event: Any) -> Any:
+    """Give an event with its time as all times of the API: `time_unix_ns`, as text that no reader of JSON rounds."""
+    if not isinstance(event, dict) or "time_unix_nano" not in event:
         return event
-    return {
-        name: str(value) if name.endswith("unix_ns") and isinstance(value, int) else value
-        for name, value in event.items()
-    }
+    others = {name: value for name, value in event.items() if name != "time_unix_nano"}
+    return {"time_unix_ns": str(event["time_unix_nano"]), **others}
