@@ -5,7 +5,6 @@ from __future__ import annotations
 from pathlib import Path
 
 from watchkeeper.cli.reference import cli_markdown
-
 from watchkeeper.cli.settings import settings_markdown
 
 DOCS = Path(__file__).resolve().parents[2] / "docs"
