@@ -83,7 +83,9 @@ class Bench:
 
     def __post_init__(self) -> None:
         self.miner = TemplateMiner()
-        self.detector = LogDetector(self.text, warmup_s=self.warmup_s, window_s=10.0, close_s=120.0)
+        self.detector = LogDetector(
+            self.text, warmup_s=self.warmup_s, window_s=10.0, close_s=120.0, parameters=self.miner.parameters
+        )
 
     def text(self, template_id: int) -> str:
         """Give a template's text."""

@@ -53,7 +53,6 @@ class Watchkeeper:
         self.endpoints: dict[str, str] = {}
         self._ready = False
         home = settings.path("home")
-        home.mkdir(parents=True, exist_ok=True, mode=0o700)
         self.store = Store.open(home, settings, _decode_entry)
         try:
             self._build(home)
@@ -75,6 +74,7 @@ class Watchkeeper:
             warmup_s=settings.number("detect_warmup_s"),
             window_s=settings.number("detect_window_s"),
             close_s=settings.number("finding_close_s"),
+            parameters=self.patterns.parameters,
         )
         self._pipeline = Pipeline(self.store, self._miner, [self._log_detector], tail=self.tail, publish=self._publish)
         self._checkpoints = Checkpoints(home / "state")

@@ -18,6 +18,7 @@ class Kind(StrEnum):
     """The kinds of log findings."""
 
     UNSEEN = "log.template.unseen"
+    PARAMETER = "log.parameter.unseen"
     RATE = "log.template.rate"
     STOPPED = "log.template.stopped"
     ERRORS = "log.error.rate"
@@ -35,6 +36,7 @@ class Judgement(NamedTuple):
     span: windows that were judged together; `each` has their numbers and lines, and mean and upper are of all of them;
     upper_window is of one.
     severity_told: whether the records carry the severity themselves.
+    position, value, known: the `<*>` of the template, from 0, what stands there now and what stood there before.
     rows: of the batch at hand that show it. windows, learned_lines: what the baseline rests on.
     """
 
@@ -59,10 +61,15 @@ class Judgement(NamedTuple):
     span: int = 1
     each: tuple[tuple[int, int], ...] = ()
     severity_told: bool = True
+    position: int = -1
+    value: str = ""
+    known: tuple[str, ...] = ()
 
     @property
     def subject(self) -> str:
-        """Give the subject of the finding: a template's id, or what of the service."""
+        """Give the subject of the finding: a template's id, a place in it, or what of the service."""
+        if self.position >= 0:
+            return f"{self.template_id}:{self.position}"
         return str(self.template_id) if self.template_id is not None else SUBJECTS[self.kind]
 
 

@@ -16,6 +16,7 @@ import orjson
 
 from watchkeeper.detect.findings import OpenFindings
 from watchkeeper.detect.novelty import NoveltyClock
+from watchkeeper.detect.parameters import ParameterWatch
 from watchkeeper.detect.series import SeriesBank
 from watchkeeper.detect.service import ServiceWatch, Timing
 from watchkeeper.errors import NewerFormat, StoreError
@@ -30,7 +31,13 @@ class Saved(NamedTuple):
     newest_ns: int
 
 
-def save(folder: Path, watches: list[ServiceWatch], findings: list[dict[str, Any]], newest_ns: int) -> None:
+def save(
+    folder: Path,
+    watches: list[ServiceWatch],
+    findings: list[dict[str, Any]],
+    parameters: list[dict[str, Any]],
+    newest_ns: int,
+) -> None:
     """Write the state."""
     folder.mkdir(parents=True, exist_ok=True)
     stamp = int.from_bytes(os.urandom(4), "little")
@@ -46,6 +53,7 @@ def save(folder: Path, watches: list[ServiceWatch], findings: list[dict[str, Any
         "newest_ns": newest_ns,
         "services": [_service(watch) for watch in watches],
         "findings": findings,
+        "parameters": parameters,
     }
     partial = folder / f"logs.{os.getpid()}.partial"
     with partial.open("wb") as file:
@@ -55,8 +63,11 @@ def save(folder: Path, watches: list[ServiceWatch], findings: list[dict[str, Any
     partial.replace(folder / "logs.json")
 
 
-def load(folder: Path, timing: Timing, findings: OpenFindings) -> Saved:
-    """Read the state, putting open findings into `findings`; raises StoreError, or NewerFormat of a newer version."""
+def load(folder: Path, timing: Timing, findings: OpenFindings, parameters: ParameterWatch | None) -> Saved:
+    """Read the state, putting open findings into `findings` and values known into `parameters`.
+
+    Raises StoreError, or NewerFormat of a newer version.
+    """
     try:
         document = orjson.loads((folder / "logs.json").read_bytes())
         version = document["schema_version"]
@@ -71,6 +82,8 @@ def load(folder: Path, timing: Timing, findings: OpenFindings) -> Saved:
             raise ValueError("logs.json and logs.npz were not written together")
         watches = [_watch(item, number, arrays, timing) for number, item in enumerate(document["services"])]
         findings.take(document["findings"])
+        if parameters is not None:
+            parameters.take_up(document.get("parameters", []))
         return Saved(watches, int(document["newest_ns"]))
     except (OSError, EOFError, KeyError, ValueError, TypeError, IndexError, zipfile.BadZipFile) as error:
         raise StoreError(

@@ -36,6 +36,7 @@ def title(judgement: Judgement, service: str, template: str) -> str:
     times = _times(judgement)
     return {
         Kind.UNSEEN: f"{who} logs something it never logged before: {level}“{what}”",
+        Kind.PARAMETER: f"{who} logs “{judgement.value}” where it never stood before: {level}“{what}”",
         Kind.RATE: f"{who} logs “{what}” {times}",
         Kind.STOPPED: f"{who} no longer logs “{what}”",
         Kind.ERRORS: f"{who} logs errors {times}",
@@ -54,6 +55,12 @@ def why(judgement: Judgement, timing: Timing) -> str:
             f"None of the {_count(judgement.learned_lines, 'line')} before it had this form. New forms of this "
             f"severity are due here once in {_duration(1 / max(judgement.mean, 1e-9))}; with what its severity adds, "
             f"the surprise is {judgement.score:.1f} ({UNSEEN_SCORE_MIN:g} is the least that is told)."
+        )
+    if judgement.kind is Kind.PARAMETER:
+        return (
+            f"{_count(judgement.learned_lines, 'sampled line')} of this form before it had "
+            f"{_listed(judgement.known)} at this place and nothing else. Now “{judgement.value}” was in "
+            f"{_count(judgement.lines, 'sampled line')}, in more than one window of {window}."
         )
     if judgement.kind in {Kind.STOPPED, Kind.SILENT}:
         return (
@@ -77,6 +84,8 @@ def expected(judgement: Judgement, timing: Timing) -> Band:
     unit = f"lines/{timing.window_s:g}s"
     if judgement.kind is Kind.UNSEEN:
         return Band("no line of this form", 0.0, 0.0, unit)
+    if judgement.kind is Kind.PARAMETER:
+        return Band(_listed(judgement.known), 0.0, 0.0, "lines")
     if judgement.kind in {Kind.STOPPED, Kind.SILENT}:
         return Band(f"about {judgement.upper:.1f} lines in {timing.window_s:g} s", 0.0, None, unit)
     text = f"{judgement.mean:.1f}, at most {judgement.upper:.0f} lines in {timing.window_s * judgement.span:g} s"
@@ -88,6 +97,9 @@ def seen(judgement: Judgement, lines: int, peak: int, timing: Timing) -> Band:
     unit = f"lines/{timing.window_s:g}s"
     if judgement.kind in {Kind.STOPPED, Kind.SILENT}:
         return Band(f"none for {(judgement.last_ns - judgement.first_ns) / 1e9:g} s", 0.0, 0.0, unit)
+    if judgement.kind is Kind.PARAMETER:
+        text = f"“{judgement.value}” in {_count(lines, 'sampled line')}"
+        return Band(text, float(lines), float(lines), "lines")
     if judgement.kind is Kind.UNSEEN:
         return Band(_count(lines, "line"), float(lines), float(lines), "lines")
     text = f"{_count(judgement.lines, 'line')} in {timing.window_s * judgement.span:g} s"
@@ -105,6 +117,11 @@ def _shortened(template: str) -> str:
     one_line = " ".join(template.split())
     cut = TITLE_TEMPLATE_CHARACTERS
     return one_line if len(one_line) <= cut else one_line[: cut - 1] + "…"
+
+
+def _listed(values: tuple[str, ...]) -> str:
+    quoted = [f"“{value}”" for value in values]
+    return quoted[0] if len(quoted) == 1 else f"{', '.join(quoted[:-1])} or {quoted[-1]}"
 
 
 def _odds(score: float) -> str:
