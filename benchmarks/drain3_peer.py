@@ -1,59 +1,102 @@
-"""drain3 as a peer: with the masks, similarity and depth of its example configuration, the same for every system."""
+"""drain3 as a peer, in an environment of its own, which is made and filled on first use.
+
+Enters: lines. Leaves: what drain3_worker.py in that environment makes of them. The main environment needs no drain3,
+and drain3's old pinned requirements cannot touch it. Without it and without a network, `NotAvailable` says why.
+"""
 
 from __future__ import annotations
 
-import importlib.util
-import logging
-import re
-import time
+import functools
+import json
+import subprocess
+import sys
+import tempfile
 from collections.abc import Sequence
-from typing import Any
+from pathlib import Path
+from typing import Any, NamedTuple
 
-EDGE_BEFORE, EDGE_AFTER = "((?<=[^A-Za-z0-9])|^)", "((?=[^A-Za-z0-9])|$)"
-MASKS = (
-    (f"{EDGE_BEFORE}(([0-9a-f]{{2,}}:){{3,}}([0-9a-f]{{2,}})){EDGE_AFTER}", "ID"),
-    (rf"{EDGE_BEFORE}(\d{{1,3}}\.\d{{1,3}}\.\d{{1,3}}\.\d{{1,3}}){EDGE_AFTER}", "IP"),
-    (f"{EDGE_BEFORE}([0-9a-f]{{6,}} ?){{3,}}{EDGE_AFTER}", "SEQ"),
-    (f"{EDGE_BEFORE}([0-9A-F]{{4}} ?){{4,}}{EDGE_AFTER}", "SEQ"),
-    (f"{EDGE_BEFORE}(0x[a-f0-9A-F]+){EDGE_AFTER}", "HEX"),
-    (rf"{EDGE_BEFORE}([\-\+]?\d+){EDGE_AFTER}", "NUM"),
-    ('(?<=executed cmd )(".+?")', "CMD"),
-)
-SIMILARITY, DEPTH, CHILDREN_MAX, CLUSTERS_MAX = 0.4, 4, 100, 1024
+VERSION = "0.9.11"
+WORKER = Path(__file__).with_name("drain3_worker.py")
+ENVIRONMENT = Path(__file__).resolve().parent.parent / ".cache" / "peers" / f"drain3-{VERSION}"
+INSTALL_TIMEOUT_S = 300.0
+TOLD_CHARACTERS_MAX = 300
 
 
-def is_installed() -> bool:
-    """Tell whether drain3 can be imported."""
-    return importlib.util.find_spec("drain3") is not None
+class NotAvailable(Exception):
+    """drain3 cannot be run here; the message says why."""
 
 
-def miner() -> Any:
-    """Give a fresh drain3 miner."""
-    from drain3 import TemplateMiner
-    from drain3.masking import MaskingInstruction
-    from drain3.template_miner_config import TemplateMinerConfig
+class Timed(NamedTuple):
+    """What mining took: lines, seconds of processor time, seconds on the wall."""
 
-    logging.getLogger("drain3").setLevel(logging.WARNING)
-    config = TemplateMinerConfig()
-    config.drain_sim_th, config.drain_depth = SIMILARITY, DEPTH
-    config.drain_max_children, config.drain_max_clusters = CHILDREN_MAX, CLUSTERS_MAX
-    config.drain_extra_delimiters = ["_"]
-    config.masking_instructions = [MaskingInstruction(pattern, name) for pattern, name in MASKS]
-    return TemplateMiner(config=config)
+    lines: int
+    cpu_s: float
+    wall_s: float
 
 
 def parse(lines: Sequence[str]) -> tuple[list[int], list[str]]:
-    """Give each line's cluster and that cluster's final template, masks written as `<*>`."""
-    peer = miner()
-    clusters = [int(peer.add_log_message(line)["cluster_id"]) for line in lines]
-    texts = {cluster.cluster_id: re.sub("<[A-Z]+>", "<*>", cluster.get_template()) for cluster in peer.drain.clusters}
-    return clusters, [texts.get(cluster, "") for cluster in clusters]
+    """Give each line's cluster and that cluster's final template, masks written as `<*>`; raises NotAvailable."""
+    result = _run("parse", lines)
+    return result["clusters"], result["templates"]
 
 
-def cpu_seconds(lines: Sequence[str]) -> float:
-    """Give the processor time that drain3 takes over the lines."""
-    peer = miner()
-    start = time.process_time()
-    for line in lines:
-        peer.add_log_message(line)
-    return time.process_time() - start
+def timed(lines: Sequence[str], seconds: float = 0.0) -> Timed:
+    """Time drain3 over the lines once, or over and over for `seconds`; measured inside. Raises NotAvailable."""
+    return Timed(**_run("time", lines, str(seconds)))
+
+
+def why_not() -> str:
+    """Give why drain3 cannot be run, "" when it can; installs it when it has to."""
+    try:
+        interpreter()
+    except NotAvailable as reason:
+        return str(reason)
+    return ""
+
+
+def interpreter(environment: Path = ENVIRONMENT) -> Path:
+    """Give the interpreter that has drain3, making its environment when there is none; raises NotAvailable."""
+    outcome = _prepared(environment)
+    if isinstance(outcome, str):
+        raise NotAvailable(outcome)
+    return outcome
+
+
+@functools.cache
+def _prepared(environment: Path) -> Path | str:
+    """Give the interpreter, or why there is none; tried once a process."""
+    python = environment / "bin" / "python"
+    ready = environment / ".ready"
+    if ready.exists() and python.exists():
+        return python
+    print(f"  installing drain3 {VERSION} into an environment of its own", file=sys.stderr, flush=True)
+    for command in (
+        [sys.executable, "-m", "venv", "--clear", str(environment)],
+        [str(python), "-m", "pip", "install", "-q", "--disable-pip-version-check", f"drain3=={VERSION}"],
+        [str(python), "-c", "import drain3"],
+    ):
+        try:
+            subprocess.run(command, check=True, capture_output=True, text=True, timeout=INSTALL_TIMEOUT_S)
+        except subprocess.TimeoutExpired:
+            return f"installing drain3 {VERSION} took more than {INSTALL_TIMEOUT_S:g} s"
+        except subprocess.CalledProcessError as failed:
+            said = (failed.stderr or failed.stdout or "").strip()[-TOLD_CHARACTERS_MAX:]
+            return f"drain3 {VERSION} cannot be installed: {said or f'exit status {failed.returncode}'}"
+    ready.touch()
+    return python
+
+
+def _run(task: str, lines: Sequence[str], *more: str) -> Any:
+    python = interpreter()
+    with tempfile.TemporaryDirectory() as folder:
+        source, target = Path(folder) / "lines.json", Path(folder) / "result.json"
+        source.write_text(json.dumps(list(lines)), encoding="utf-8")
+        done = subprocess.run(
+            [str(python), str(WORKER), task, str(source), str(target), *more],
+            check=False,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        if done.returncode:
+            raise NotAvailable(f"drain3 failed: {done.stderr.strip()[-TOLD_CHARACTERS_MAX:]}")
+        return json.loads(target.read_text(encoding="utf-8"))

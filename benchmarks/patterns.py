@@ -23,6 +23,7 @@ from pyarrow import parquet
 
 from benchmarks import drain3_peer
 from benchmarks.parsing_scores import Scores, mean, scores
+from benchmarks.tables import show
 from watchkeeper.datasets.read import read_members
 from watchkeeper.patterns.kernel import NativeKernel, ReferenceKernel, open_kernel
 from watchkeeper.patterns.miner import TemplateMiner
@@ -64,7 +65,7 @@ def watchkeeper_parse(lines: Sequence[str]) -> tuple[list[int], list[str]]:
 def quality(folder: Path) -> dict[str, Any]:
     """Score Watchkeeper and drain3 on every system and label set."""
     parsers = {"watchkeeper": watchkeeper_parse}
-    if drain3_peer.is_installed():
+    if not drain3_peer.why_not():
         parsers["drain3"] = drain3_peer.parse
     result: dict[str, Any] = {}
     for labels, systems in labelled(folder).items():
@@ -116,8 +117,8 @@ def speed(folder: Path, lines_max: int) -> dict[str, Any]:
             "reference_lines_per_s": round(len(few) / reference),
         }
         progress(f"speed {name}: {figures['lines_per_s']:,} lines/s")
-        if drain3_peer.is_installed():
-            peer = drain3_peer.cpu_seconds(lines)
+        if not drain3_peer.why_not():
+            peer = drain3_peer.timed(lines).cpu_s
             figures["drain3_lines_per_s"] = round(len(lines) / peer)
             figures["ratio_to_drain3"] = round(peer / own, 1)
             progress(f"speed {name}: drain3 {figures['drain3_lines_per_s']:,} lines/s")
@@ -134,15 +135,13 @@ def _rounded(one: Scores) -> dict[str, float]:
     return {name: round(value, 4) for name, value in one._asdict().items()}
 
 
-def show(result: dict[str, Any]) -> None:
-    """Print the result as tables."""
-    for labels, parsers in result["quality"].items():
-        print(f"{labels} labels".ljust(24), *(f"{name:>10s}" for name in Scores._fields))
-        for name, systems in parsers.items():
-            for system, one in systems.items():
-                print(f"{name} {system}".ljust(24), *(f"{value:10.3f}" for value in one.values()))
-    for name, figures in result["speed"].items():
-        print(name, *(f"{key}={value:,}" for key, value in figures.items()))
+def averages(scored: dict[str, Any]) -> dict[str, Any]:
+    """Give the means over systems, a row for each label set and parser."""
+    return {
+        f"{labels} labels, {parser}": systems["average"]
+        for labels, parsers in scored.items()
+        for parser, systems in parsers.items()
+    }
 
 
 def main() -> None:
@@ -152,11 +151,16 @@ def main() -> None:
     chosen = parser.parse_args()
     folder = Settings().path("data")
     kernel = "compiled" if isinstance(open_kernel(), NativeKernel) else "reference"
-    result = {"kernel": kernel, "quality": quality(folder), "speed": speed(folder, chosen.lines)}
-    if chosen.json:
-        print(json.dumps(result))
-    else:
-        show(result)
+    scored = quality(folder)
+    result: dict[str, Any] = {
+        "kernel": kernel,
+        "averages": averages(scored),
+        "speed": speed(folder, chosen.lines),
+        "quality": scored,
+    }
+    if reason := drain3_peer.why_not():
+        result["skipped"] = {"drain3": reason}
+    print(json.dumps(result) if chosen.json else show("patterns", result))
 
 
 if __name__ == "__main__":

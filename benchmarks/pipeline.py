@@ -1,132 +1,99 @@
 """The whole product under load: OTLP/HTTP batches of 1,000 logs, durable, mined, scored and queryable.
 
-Beside it, in the same run and on the same lines: the reference decoder alone on one core, and drain3 alone on one core
-when it is installed. The ratios are what counts; absolute figures depend on the machine and its neighbours.
+A separate process sends as fast as acknowledgements come; the clock stops once every record is mined and scored. Beside
+it, in the same run and on the same bytes: the reference decoder alone on one core, before and after, and drain3 alone
+on the same lines. The ratios are what counts; absolute figures depend on the machine and its neighbours. Checked:
+every acknowledged record is stored exactly once.
 """
 
 from __future__ import annotations
 
 import argparse
-import asyncio
-import itertools
 import json
 import multiprocessing
 import statistics
-import struct
 import subprocess
 import sys
 import tempfile
 import threading
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import httpx
 import psutil
 
+from benchmarks import drain3_peer
+from benchmarks.otlp_batches import Prepared, Sender, hdfs_lines, prepare
+
 BATCH = 1_000
 PREPARED = 64
-CONNECTIONS = 2
-PROTOBUF = {"content-type": "application/x-protobuf"}
+CONNECTIONS = 4
+PEER_SECONDS = 5.0
+DRAIN_WAIT_S, SEAL_WAIT_S = 120.0, 150.0
+WITHOUT_RATIO = {
+    "peak memory": "neither the decoder nor drain3 keeps telemetry, indexes or answers queries",
+    "bytes on disk": "neither writes anything",
+    "acknowledgement, time to queryable": "neither takes requests or answers queries",
+}
 
 
-class Prepared(NamedTuple):
-    """A request's bytes and where its records' time stamps stand, so that each sending has its own times."""
+class Rate(NamedTuple):
+    """How fast something worked: records a second on the wall, and processor seconds for a million."""
 
-    content: bytearray
-    time_offsets: list[int]
-
-
-def lines(count: int) -> list[str]:
-    """Give real HDFS lines when the data set is there, else lines of the same shape."""
-    from watchkeeper.datasets.logs import log_parts
-    from watchkeeper.errors import DataSetError
-    from watchkeeper.settings import Settings
-
-    try:
-        part = log_parts("hdfs", Settings().path("data"))[0]
-        with part.open() as stream:
-            return [line.decode("utf-8", "replace").rstrip() for line in itertools.islice(stream, count)]
-    except DataSetError:
-        return [
-            f"Receiving block blk_{(i * 7919) % 10**9} src: /10.0.{i % 250}.{i % 199}:{i % 60000} dest: /10.0.0.1:50010"
-            for i in range(count)
-        ]
+    per_s: float
+    cpu_s_per_million: float
 
 
-def varint(number: int) -> bytes:
-    out = bytearray()
-    while number > 127:
-        out.append(number & 127 | 128)
-        number >>= 7
-    out.append(number)
-    return bytes(out)
+class Sent(NamedTuple):
+    """What the sending process did; times are of the monotonic clock, which processes share."""
+
+    records: int
+    took_s: list[float]
+    begun_s: float
+    ended_s: float
+    cpu_s: float
 
 
-def prepare(bodies: list[str], service: str) -> Prepared:
-    """Write one request by hand, noting the offsets of the time stamps."""
-    from opentelemetry.proto.common.v1.common_pb2 import AnyValue, KeyValue
-    from opentelemetry.proto.logs.v1.logs_pb2 import LogRecord
-    from opentelemetry.proto.resource.v1.resource_pb2 import Resource
-
-    records, offsets, at = [], [], 0
-    for number, body in enumerate(bodies):
-        record = LogRecord(time_unix_nano=1, severity_number=9, severity_text="INFO", body=AnyValue(string_value=body))  # type: ignore[arg-type]
-        record.attributes.append(KeyValue(key="thread.id", value=AnyValue(int_value=number % 16)))
-        data = record.SerializeToString()
-        head = b"\x12" + varint(len(data))
-        offsets.append(at + len(head) + 1)
-        records.append(head + data)
-        at += len(head) + len(data)
-    scope = b"".join(records)
-    resource = Resource(
-        attributes=[KeyValue(key="service.name", value=AnyValue(string_value=service))]
-    ).SerializeToString()
-    inner_head = b"\x0a" + varint(len(resource)) + resource + b"\x12" + varint(len(scope))
-    outer_head = b"\x0a" + varint(len(inner_head) + len(scope)) + inner_head
-    return Prepared(bytearray(outer_head + scope), [len(outer_head) + offset for offset in offsets])
+def requests() -> list[Prepared]:
+    """Give the requests that everybody works on."""
+    corpus, _ = hdfs_lines(PREPARED * BATCH)
+    return [prepare(corpus[at : at + BATCH], "bench") for at in range(0, len(corpus) - BATCH + 1, BATCH)]
 
 
-def send(url: str, seconds: float, number: int, connections: int, results: Any) -> None:
-    """Send as fast as acknowledgements come; puts (records, acknowledgement times in s) into results."""
-    corpus = lines(PREPARED * BATCH)
-    batches = [
-        prepare(corpus[start : start + BATCH], f"bench-{number}") for start in range(0, len(corpus) - BATCH + 1, BATCH)
-    ]
+def send(url: str, seconds: float, connections: int, results: Any) -> None:
+    """Send as fast as acknowledgements come; puts a Sent into results."""
+    prepared = requests()
+    took: list[list[float]] = [[] for _ in range(connections)]
+    begun_cpu_s, begun_s = time.process_time(), time.monotonic()
 
-    async def sender(client: httpx.AsyncClient, mine: list[Prepared]) -> list[float]:
-        took, turn, until = [], 0, time.monotonic() + seconds
-        while time.monotonic() < until:
-            batch = mine[turn % len(mine)]
-            now = time.time_ns()
-            for step, offset in enumerate(batch.time_offsets):
-                struct.pack_into("<Q", batch.content, offset, now + step)
-            begun = time.perf_counter()
-            answer = await client.post(url, content=bytes(batch.content), headers=PROTOBUF)
-            if answer.status_code == 200:
-                took.append(time.perf_counter() - begun)
-                turn += 1
-            else:
-                await asyncio.sleep(float(answer.headers.get("retry-after", 1)))
-        return took
+    def one(number: int) -> None:
+        sender, mine, turn = Sender(url), prepared[number::connections], 0
+        while time.monotonic() - begun_s < seconds:
+            took[number].append(sender.post(mine[turn % len(mine)].stamped(time.time_ns())))
+            turn += 1
+        sender.close()
 
-    async def all_of_them() -> list[float]:
-        async with httpx.AsyncClient(timeout=60) as client:
-            lists = await asyncio.gather(*(sender(client, batches[i::connections]) for i in range(connections)))
-        return [took for one in lists for took in one]
-
-    took = asyncio.run(all_of_them())
-    results.put((len(took) * BATCH, took))
+    threads = [threading.Thread(target=one, args=(number,)) for number in range(connections)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    flat = [each for list_ in took for each in list_]
+    results.put(Sent(len(flat) * BATCH, flat, begun_s, time.monotonic(), time.process_time() - begun_cpu_s))
 
 
 def percentile(values: list[float], share: float) -> float:
+    """Give a percentile; nan of nothing."""
     ordered = sorted(values)
     return ordered[min(len(ordered) - 1, int(len(ordered) * share))] if ordered else float("nan")
 
 
-def start(home: str) -> tuple[subprocess.Popen[str], dict[str, str]]:
+def start(home: str, *more: str) -> tuple[subprocess.Popen[str], dict[str, str]]:
+    """Start the product in a folder on free ports; gives the process and its addresses."""
     command = [sys.executable, "-m", "watchkeeper.cli.main", "up", "--json-ready"]
-    for setting in (f"home={home}", "http_port=0", "otlp_http_port=0", "otlp_grpc_port=0", "detect_warmup_s=10"):
+    for setting in (f"home={home}", "http_port=0", "otlp_http_port=0", "otlp_grpc_port=0", *more):
         command += ["--set", setting]
     process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
     assert process.stdout is not None
@@ -135,15 +102,14 @@ def start(home: str) -> tuple[subprocess.Popen[str], dict[str, str]]:
 
 def watch_queryable(endpoints: dict[str, str], stop: threading.Event, took: list[float]) -> None:
     """Once a second send a marked record and ask for it until it is there; keeps the time from sending to seeing."""
+    sender = Sender(f"{endpoints['otlp_http']}/v1/logs")
     with httpx.Client(timeout=60) as client:
-        number = 0
         while not stop.wait(1.0):
-            number += 1
-            batch = prepare([f"marker {number} {time.time_ns()}"], "marker")
-            struct.pack_into("<Q", batch.content, batch.time_offsets[0], time.time_ns())
+            number = len(took) + 1
+            content = prepare([f"marker {number} {time.time_ns()}"], "marker").stamped(time.time_ns())
             begun = time.perf_counter()
-            answer = client.post(f"{endpoints['otlp_http']}/v1/logs", content=bytes(batch.content), headers=PROTOBUF)
-            while answer.status_code == 200:
+            sender.post(content)
+            while True:
                 seen = client.get(
                     f"{endpoints['http']}/api/v1/logs",
                     params={"service": "marker", "query": f'"marker {number} "', "from": "1m", "limit": 1},
@@ -151,119 +117,145 @@ def watch_queryable(endpoints: dict[str, str], stop: threading.Event, took: list
                 if seen.status_code == 200 and seen.json()["items"]:
                     took.append(time.perf_counter() - begun)
                     break
+    sender.close()
 
 
 def measure_product(seconds: float) -> dict[str, float]:
+    """Start the product, load it, and give its figures."""
     with tempfile.TemporaryDirectory() as home:
-        process, endpoints = start(home)
+        process, endpoints = start(home, "detect_warmup_s=10")
         try:
-            return _load(process, endpoints, seconds)
+            return load(process.pid, endpoints, seconds)
         finally:
             process.terminate()
             process.wait(60)
 
 
-def _load(process: subprocess.Popen[str], endpoints: dict[str, str], seconds: float) -> dict[str, float]:
-    server = psutil.Process(process.pid)
+def load(pid: int, endpoints: dict[str, str], seconds: float) -> dict[str, float]:
+    """Load a running product for `seconds` and give its figures; raises AssertionError when a record is lost."""
+    server = psutil.Process(pid)
     context = multiprocessing.get_context("spawn")
     results = context.Queue()
     url = f"{endpoints['otlp_http']}/v1/logs"
-    sender = context.Process(target=send, args=(url, seconds, 0, CONNECTIONS, results))
-    stop, queryable = threading.Event(), []
+    process = context.Process(target=send, args=(url, seconds, CONNECTIONS, results))
+    stop, queryable = threading.Event(), [0.0] * 0
     watcher = threading.Thread(target=watch_queryable, args=(endpoints, stop, queryable))
     before = server.cpu_times()
-    sender.start()
+    process.start()
     watcher.start()
-    records, took = results.get()
-    sender.join()
-    stop.set()
-    watcher.join()
-    idle_by = time.monotonic() + 120
-    status = httpx.get(f"{endpoints['http']}/api/v1/status", timeout=60).json()
-    drained_from = time.monotonic()
-    while status["pipeline"]["pending_batches"] and time.monotonic() < idle_by:
-        time.sleep(0.1)
-        status = httpx.get(f"{endpoints['http']}/api/v1/status", timeout=60).json()
-    drain_s = time.monotonic() - drained_from
+    sent: Sent = results.get()
+    until(endpoints, DRAIN_WAIT_S, 0.05, lambda status: is_worked_off(status, sent.records))
+    drained_s = time.monotonic()
     after = server.cpu_times()
-    cpu_s = after.user + after.system - before.user - before.system
-    peak = int(Path(f"/proc/{process.pid}/status").read_text().split("VmHWM:")[1].split()[0]) * 1024
-    sealed_by = time.monotonic() + 90
-    while status["store"]["signals"]["logs"]["rows"] and status["store"]["hot_bytes"] and time.monotonic() < sealed_by:
-        time.sleep(1)
-        status = httpx.get(f"{endpoints['http']}/api/v1/status", timeout=60).json()
+    peak = int(Path(f"/proc/{pid}/status").read_text().split("VmHWM:")[1].split()[0]) * 1024
+    stop.set()
+    process.join()
+    watcher.join()
+    progress("load sent; waiting for the last segment")
+    status = until(endpoints, SEAL_WAIT_S, 1.0, lambda status: not status["store"]["hot_bytes"])
     logs = status["store"]["signals"]["logs"]
+    assert logs["rows"] == sent.records + len(queryable), (logs["rows"], sent.records, len(queryable))
+    cpu_s = after.user + after.system - before.user - before.system
     return {
-        "records": records,
-        "records_per_s": records / (seconds + drain_s),
-        "drain_s": drain_s,
-        "cpu_s_per_million": cpu_s / (records / 1e6),
+        "records": sent.records,
+        "records_per_s": sent.records / (drained_s - sent.begun_s),
+        "drain_s": drained_s - sent.ended_s,
+        "cpu_s_per_million": cpu_s / (sent.records / 1e6),
+        "sender_cpu_s_per_million": sent.cpu_s / (sent.records / 1e6),
         "peak_memory_mib": peak / 2**20,
-        "bytes_on_disk_per_record": logs["bytes"] / max(1, logs["rows"]),
-        "ack_p50_ms": statistics.median(took) * 1e3,
-        "ack_p99_ms": percentile(took, 0.99) * 1e3,
+        "bytes_on_disk_per_record": logs["bytes"] / logs["rows"],
+        "ack_p50_ms": statistics.median(sent.took_s) * 1e3,
+        "ack_p99_ms": percentile(sent.took_s, 0.99) * 1e3,
         "queryable_p50_ms": percentile(queryable, 0.5) * 1e3,
         "queryable_p99_ms": percentile(queryable, 0.99) * 1e3,
+        "queryable_probes": len(queryable),
     }
 
 
-def measure_reference(seconds: float) -> float:
-    """Give records/s of the reference decoder alone on one core, on the same batches."""
+def is_worked_off(status: dict[str, Any], records: int) -> bool:
+    """Tell whether every record is mined and scored: none waits, none is being worked on."""
+    pipeline = status["pipeline"]
+    return pipeline["lines_mined"] >= records and not pipeline["pending_batches"] and not pipeline["lag_s"]
+
+
+def until(
+    endpoints: dict[str, str], seconds: float, pause_s: float, reached: Callable[[dict[str, Any]], bool]
+) -> dict[str, Any]:
+    """Ask for the status until `reached`; raises TimeoutError."""
+    by_s = time.monotonic() + seconds
+    while True:
+        status: dict[str, Any] = httpx.get(f"{endpoints['http']}/api/v1/status", timeout=60).json()
+        if reached(status):
+            return status
+        if time.monotonic() > by_s:
+            raise TimeoutError(f"after {seconds:g} s: {status['pipeline']}, hot {status['store']['hot_bytes']} bytes")
+        time.sleep(pause_s)
+
+
+def measure_reference(seconds: float) -> Rate:
+    """Measure the reference decoder alone on one core, on the bytes that the product gets."""
     from watchkeeper.receive.decode import reference
     from watchkeeper.receive.otlp_tables import assemble
     from watchkeeper.signals.schema import Signal
 
-    corpus = lines(8 * BATCH)
-    contents = [bytes(prepare(corpus[i : i + BATCH], "bench").content) for i in range(0, len(corpus), BATCH)]
-    done, until, begun = 0, time.perf_counter() + seconds, time.perf_counter()
-    while time.perf_counter() < until:
+    contents = [one.stamped(time.time_ns()) for one in requests()]
+    done, begun, begun_cpu = 0, time.perf_counter(), time.process_time()
+    while time.perf_counter() - begun < seconds:
         found = reference(Signal.LOGS, contents[done % len(contents)], received_unix_ns=1)
         assemble(Signal.LOGS, found.tables, sender="bench", received_unix_ns=1)
         done += 1
-    return done * BATCH / (time.perf_counter() - begun)
+    records = done * BATCH
+    return Rate(records / (time.perf_counter() - begun), (time.process_time() - begun_cpu) / records * 1e6)
 
 
-def measure_drain3(seconds: float) -> float | None:
-    """Give lines/s of drain3 alone on one core with the masks of its example configuration; None when not installed."""
-    from benchmarks import drain3_peer
-
-    if not drain3_peer.is_installed():
-        return None
-    miner = drain3_peer.miner()
-    corpus = lines(PREPARED * BATCH)
-    done, until, begun = 0, time.perf_counter() + seconds, time.perf_counter()
-    while time.perf_counter() < until:
-        miner.add_log_message(corpus[done % len(corpus)])
-        done += 1
-    return done / (time.perf_counter() - begun)
+def measure_drain3(seconds: float) -> Rate:
+    """Measure drain3 alone on one core, on the product's lines; raises NotAvailable."""
+    found = drain3_peer.timed(hdfs_lines(PREPARED * BATCH)[0], seconds)
+    return Rate(found.lines / found.wall_s, found.cpu_s / found.lines * 1e6)
 
 
-def run(seconds: float) -> dict[str, Any]:
-    reference_before = measure_reference(5)
-    product = measure_product(seconds)
-    reference_after = measure_reference(5)
-    reference = (reference_before + reference_after) / 2
-    drain3 = measure_drain3(5)
+def against(product: dict[str, float], peer: str, rate: Rate) -> dict[str, float]:
+    """Give how the product stands to a peer: throughput (higher is better) and processor time (lower is better)."""
     return {
-        **product,
-        "reference_decoder_records_per_s": reference,
-        "ratio_to_reference_decoder": product["records_per_s"] / reference,
-        "drain3_lines_per_s": drain3,
-        "ratio_to_drain3": product["records_per_s"] / drain3 if drain3 else None,
+        f"ratio_to_{peer}": product["records_per_s"] / rate.per_s,
+        f"cpu_ratio_to_{peer}": product["cpu_s_per_million"] / rate.cpu_s_per_million,
+        f"{peer}_per_s": rate.per_s,
+        f"{peer}_cpu_s_per_million": rate.cpu_s_per_million,
     }
 
 
+def run(seconds: float) -> dict[str, Any]:
+    """Measure everything."""
+    progress("reference decoder, before")
+    before = measure_reference(PEER_SECONDS)
+    progress(f"the product, {seconds:g} s of load")
+    product = measure_product(seconds)
+    progress("reference decoder, after")
+    after = measure_reference(PEER_SECONDS)
+    reference = Rate(*(statistics.mean(pair) for pair in zip(before, after, strict=True)))
+    result: dict[str, Any] = {**against(product, "reference_decoder", reference)}
+    progress("drain3")
+    try:
+        result |= against(product, "drain3", measure_drain3(PEER_SECONDS))
+    except drain3_peer.NotAvailable as reason:
+        result["skipped"] = {"drain3": str(reason)}
+    return {**result, **product, "lines": hdfs_lines(1)[1], "without_ratio": WITHOUT_RATIO}
+
+
+def progress(text: str) -> None:
+    """Tell how far the run is, beside the result."""
+    print(f"  {text}", file=sys.stderr, flush=True)
+
+
 def main() -> None:
+    from benchmarks.tables import show
+
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--seconds", type=float, default=60.0)
-    parser.add_argument("--json", action="store_true")
+    parser.add_argument("--seconds", type=float, default=60.0, help="how long to send (default: 60)")
+    parser.add_argument("--json", action="store_true", help="print one line of JSON")
     chosen = parser.parse_args()
     result = run(chosen.seconds)
-    if chosen.json:
-        print(json.dumps(result))
-        return
-    for name, value in result.items():
-        print(f"{name:36s} {value:14,.2f}" if value is not None else f"{name:36s} {'-':>14s}")
+    print(json.dumps(result) if chosen.json else show("pipeline", result))
 
 
 if __name__ == "__main__":
