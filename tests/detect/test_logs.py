@@ -186,6 +186,16 @@ def test_a_service_that_falls_silent_beside_others_is_found_by_the_passing_of_ti
     assert (finding.service, finding.subject) == ("payment", "lines")
 
 
+@pytest.mark.parametrize("seed", [1, 2, 3])
+def test_a_service_with_few_lines_is_not_silent_between_them(seed: int) -> None:
+    bench, random = Bench(), Shop(seed).random
+    for at in range(0, 3 * 3600, 10):
+        lines = [(at, "cart", INFO, "served"), *[(at + 5, "job", INFO, "done")] * random.poisson(0.5)]
+        bench.learn(lines)
+        bench.flush(at + 10)
+    assert "log.service.silent" not in bench.kinds()
+
+
 def test_when_all_are_silent_it_is_not_the_services(bench: Bench) -> None:
     for at in range(150):
         bench.learn(steady(at, at + 1) + steady(at, at + 1, service="payment"))

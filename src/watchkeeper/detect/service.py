@@ -32,6 +32,7 @@ SUSTAINED_SCORE, SPANS, SUSPECT_SCORE = 5.0, (1, 3, 6), 2.0
 UNSEEN_SCORE_MIN, KNOWN_ELSEWHERE_LESS = 2.8, 1.0
 TEMPLATE_LINES_MIN, ERROR_LINES_MIN, RATIO_MIN = 10, 5, 2.0
 STOPPED_SCORE_MIN, STOPPED_EXPECTED_MIN, STOPPED_WINDOWS_MIN = 6.0, 20.0, 3
+SILENCE_LEARNED_MAX = 360
 SEVERITY_WARN, SEVERITY_ERROR, SEVERITY_FATAL = 13, 17, 21
 EXAMPLES_MAX = 5
 
@@ -114,7 +115,7 @@ class ServiceWatch:
         self.first_ns = self.newest_ns = first_ns
         self.lines = self.late_lines = 0
         self.next_window = first_ns // timing.window_ns + 1
-        self.silent_windows = 0
+        self.silent_windows = self.empty_windows = 0
         self.behind_ns = 0
         self.ids: dict[int, int] = {}
         self.bank = SeriesBank()
@@ -408,6 +409,7 @@ class ServiceWatch:
         if counts is None or counts[LINES] == 0:
             self.silent_windows += 1
             return self._silent(window)
+        self.empty_windows += min(self.silent_windows, SILENCE_LEARNED_MAX)
         self.silent_windows = 0
         bank = self.bank
         if len(counts) < bank.size:
@@ -443,6 +445,10 @@ class ServiceWatch:
         if bank.windows[LINES] < self.timing.windows_min:
             return []
         score = float(silence_score(due, bank.dispersion(np.array([LINES])))[0])
+        # The mean is of windows with lines; where many have none, a run of empty ones is likelier than it tells.
+        filled = float(bank.windows[LINES])
+        share_empty = (self.empty_windows + 0.5) / (filled + self.empty_windows + 1.0)
+        score = min(score, -self.silent_windows * float(np.log10(share_empty)))
         if score < STOPPED_SCORE_MIN:
             return []
         return [self._missing(Kind.SILENT, LINES, window, score, float(due[0]))]

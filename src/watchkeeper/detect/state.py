@@ -100,6 +100,7 @@ def _service(watch: ServiceWatch) -> dict[str, Any]:
         "late_lines": watch.late_lines,
         "next_window": watch.next_window,
         "silent_windows": watch.silent_windows,
+        "empty_windows": watch.empty_windows,
         "behind_ns": watch.behind_ns,
         "windows": sorted(watch.counts),
         "heat": [[window, list(scores.items())] for window, scores in watch.heat.items()],
@@ -120,6 +121,7 @@ def _watch(item: dict[str, Any], number: int, arrays: dict[str, Any], timing: Ti
     watch.suspects = {int(window): {int(index) for index in series} for window, series in item["suspects"]}
     watch.settled = {int(index) for index in item["settled"]}
     watch.clocks = [NoveltyClock(int(start), float(events), int(at)) for start, events, at in item["clocks"]]
+    watch.empty_windows = int(item.get("empty_windows", 0))
     for name in ("newest_ns", "lines", "late_lines", "next_window", "silent_windows", "behind_ns"):
         setattr(watch, name, int(item[name]))
     return watch
