@@ -35,6 +35,7 @@ def test_the_file_in_the_home_folder_is_read(tmp_path: Path) -> None:
         ("http_prot", "1", "did you mean 'http_port'"),
         ("http_port", "http", "whole number"),
         ("http_port", "-1", "below the least allowed"),
+        ("http_port", "65536", "above the most allowed"),
         ("insecure", "perhaps", "true or false"),
         ("retry_after_s", "nan", "below the least allowed"),
     ],

@@ -31,6 +31,7 @@ class Setting:
     default: Value
     help: str
     minimum: float | None = None
+    maximum: float | None = None
 
 
 def _home() -> str:
@@ -43,6 +44,8 @@ def _cache() -> str:
     return str(Path(base) / "watchkeeper" / "datasets")
 
 
+PORT_MAX = 65_535
+
 SETTINGS: tuple[Setting, ...] = (
     Setting("home", _home(), "Folder of all state: telemetry, metadata, models, certificates."),
     Setting("data", _cache(), "Folder of public data sets; `watchkeeper data fetch NAME` fills it."),
@@ -54,9 +57,9 @@ SETTINGS: tuple[Setting, ...] = (
     Setting("bind", "127.0.0.1", "Address to listen on. Anything but loopback needs tokens or client certificates."),
     Setting("host_names", "", "Names besides localhost by which the page may be reached, comma-separated."),
     Setting("insecure", False, "Listen beyond loopback without authentication. Only for networks you trust entirely."),
-    Setting("otlp_grpc_port", 4317, "Port of OTLP over gRPC; 0 takes a free one.", 0),
-    Setting("otlp_http_port", 4318, "Port of OTLP over HTTP; 0 takes a free one.", 0),
-    Setting("http_port", 8080, "Port of the page and the API; 0 takes a free one.", 0),
+    Setting("otlp_grpc_port", 4317, "Port of OTLP over gRPC; 0 takes a free one.", 0, PORT_MAX),
+    Setting("otlp_http_port", 4318, "Port of OTLP over HTTP; 0 takes a free one.", 0, PORT_MAX),
+    Setting("http_port", 8080, "Port of the page and the API; 0 takes a free one.", 0, PORT_MAX),
     Setting("tls_cert", "", "PEM file with the server's certificate chain; turns TLS on for the three ports."),
     Setting("tls_key", "", "PEM file with the server's private key."),
     Setting("tls_client_ca", "", "PEM file with the authority of client certificates; turns mutual TLS on for OTLP."),
@@ -207,6 +210,10 @@ def _convert(setting: Setting, value: Any, source: str) -> Value:
     if setting.minimum is not None and not float(converted) >= setting.minimum:
         raise SettingError(
             f"setting {setting.name} = {value!r} ({source}) is below the least allowed, {setting.minimum:g}"
+        )
+    if setting.maximum is not None and float(converted) > setting.maximum:
+        raise SettingError(
+            f"setting {setting.name} = {value!r} ({source}) is above the most allowed, {setting.maximum:g}"
         )
     return converted
 

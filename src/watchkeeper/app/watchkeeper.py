@@ -35,7 +35,7 @@ from watchkeeper.store.wal import Entry
 from watchkeeper.version import __version__
 
 CHECKPOINT_EVERY_S = 60.0
-LEDGER_EVERY_S = 5.0
+LEDGER_EVERY_S = 1.0
 RETENTION_EVERY_S = 60.0
 MEMORY_EVERY_S = 20.0
 LAG_DEGRADED_S = 30.0
@@ -166,6 +166,9 @@ class Watchkeeper:
             problems.append(f"detection is {lag_s:.0f} s behind what is received; lower the load or add cores")
         if failures:
             problems.append(f"{failures} batches could not be judged; the last: {last_failure}")
+        refusal = self.store.refusal()
+        if refusal:
+            problems.append(f"telemetry is refused: {refusal}")
         return problems
 
     def _publish(self, findings: list[Finding]) -> None:

@@ -221,7 +221,7 @@ def _tell(summary: Summary, plan: Plan, sender: Sender | None, *, json_lines: bo
 
 def summary_lines(summary: Summary, plan: Plan, url: str | None) -> list[str]:
     """Say in words what a replay did; `url` None for a dry run."""
-    from watchkeeper.cli.text import clock_text, duration_text
+    from watchkeeper.cli.text import clock_text, duration_text, safe
 
     shapes = list(dict.fromkeys(summary.shapes.values()))
     named = shapes[0] if len(shapes) == 1 else f"{len(summary.shapes)} files in {len(shapes)} formats"
@@ -247,7 +247,7 @@ def summary_lines(summary: Summary, plan: Plan, url: str | None) -> list[str]:
     if summary.retries:
         lines.append(f"          {summary.retries:,} retries")
     if summary.rejected:
-        lines.append(f"rejected  {summary.rejected:,} records: {summary.rejected_message or 'no reason given'}")
+        lines.append(f"rejected  {summary.rejected:,} records: {safe(summary.rejected_message) or 'no reason given'}")
     if summary.unsent:
         lines.append(f"unsent    {summary.unsent:,} records that were read, and whatever follows them")
     return lines

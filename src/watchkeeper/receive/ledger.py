@@ -1,7 +1,7 @@
 """The ingest ledger: what became of every record, by sender, signal and protocol, so that nothing is lost in silence.
 
 Enters: one call a request, from any thread. Leaves: rows, totals and rates. The counts are kept in the metadata, where
-`flush` writes them now and then, so a crash can lose the counts (never the telemetry) of the seconds since the last.
+`flush` writes them now and then, so a crash can lose the counts (never the telemetry) since the last.
 The number of rows is bounded: senders past the bound are counted together as "other".
 """
 

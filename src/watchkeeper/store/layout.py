@@ -87,7 +87,7 @@ def check_format(file: Path) -> None:
     """Raise NewerFormat when that FORMAT file is of a newer Watchkeeper, StoreError when it is not one at all."""
     try:
         version = json.loads(file.read_bytes())["format"]
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         return
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise StoreError(
@@ -108,8 +108,11 @@ class FolderLock:
 
     @classmethod
     def take(cls, file: Path) -> FolderLock:
-        """Lock the file; raises StoreError that names the process which holds it."""
-        descriptor = os.open(file, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        """Lock the file; raises StoreError that names the process which holds it, or says why it cannot be."""
+        try:
+            descriptor = os.open(file, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        except OSError as error:
+            raise StoreError(f"{file} cannot be opened: {error.strerror}; choose another `home`") from error
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError as error:

@@ -21,7 +21,7 @@ from typing import Any
 
 import pyarrow as pa
 
-from watchkeeper.errors import StoreError
+from watchkeeper.errors import DiskNearlyFull, StoreError
 from watchkeeper.settings import Settings
 from watchkeeper.signals.schema import Signal
 from watchkeeper.store import backup, compaction, recovery, retention
@@ -147,6 +147,14 @@ class Store:
         return self._queries.run(
             query, parameters, rows_max=rows_max, timeout_s=timeout_s, time_range_unix_ns=time_range_unix_ns
         )
+
+    def refusal(self) -> str:
+        """Tell why the disk lets nothing be taken now; empty when it does."""
+        try:
+            self._disk.check()
+        except DiskNearlyFull as error:
+            return str(error)
+        return ""
 
     def stats(self) -> StoreStats:
         """Give sizes, extents and what is in quarantine. Cost: ~1 ms."""
