@@ -64,6 +64,10 @@ class NewcomerWatch:
             return 0.0
         return max(0.0, -math.log10((self._with_new + 0.5) / (self._learned + 1)))
 
+    def new_in(self, window: Collection[int]) -> set[int]:
+        """Give the events of a window that are not known."""
+        return {event for event in window if event not in self._known}
+
     def take(self, window: Collection[int]) -> float:
         """Score a window, then learn from it."""
         score = self.score(window)
@@ -72,13 +76,13 @@ class NewcomerWatch:
 
     def _learn(self, window: Collection[int], *, normal: bool) -> None:
         self._window += 1
-        new = [event for event in window if event not in self._known]
+        new = self.new_in(window)
         if normal:
             self._learned += 1
             self._with_new += bool(new)
             self._known.update(new)
             return
-        for event in new:
+        for event in sorted(new):
             first, last = self._suspects.pop(event, (self._window, self._window))
             if self._window - last > self.quiet_windows + 1:
                 first = self._window

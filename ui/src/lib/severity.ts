@@ -33,6 +33,7 @@ export function byWeight(a: Finding, b: Finding): number {
 
 const KINDS: Record<string, string> = {
   'log.template.unseen': 'a line never seen before',
+  'log.parameter.unseen': 'a value never seen in its place',
   'log.template.rate': 'how often a line comes',
   'log.template.stopped': 'a line that no longer comes',
   'log.severity.burst': 'how many warnings are logged',
