@@ -9,9 +9,9 @@ DEV_STAMP := $(VENV)/.installed-dev
 SOURCES := $(wildcard src/watchkeeper/native/*.c src/watchkeeper/native/*.h) $(shell find ui -type f -not -path '*/node_modules/*' 2>/dev/null)
 WORKERS ?= 2
 
-.PHONY: help demo test check lint types imports format page bench pictures docs clean
+.PHONY: help demo test check lint types imports format page bench bench-check pictures docs clean
 help: ## Show this help
-	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sort | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sort | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
 
 $(BIN)/python:
 	@test -n "$(PYTHON)" || { echo "Python 3.11 or newer is needed: install it (Debian: apt-get install python3 python3-venv)"; exit 1; }
@@ -54,8 +54,11 @@ format: $(DEV_STAMP) ## Format the code
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
-bench: $(DEV_STAMP) ## Measure speed; docs/measurements.md tells what each figure means
+bench: $(DEV_STAMP) ## Measure (all, or BENCH="pipeline --json FILE"); docs/measurements.md tells what each figure means
 	$(BIN)/python -m benchmarks $(BENCH)
+
+bench-check: $(DEV_STAMP) ## Fail when a ratio is over 20 % worse than benchmarks/baseline.json (BENCH=--write: keep)
+	$(BIN)/python -m benchmarks.check $(BENCH)
 
 pictures: $(DEV_STAMP) ## Take the pictures of docs/images anew
 	WATCHKEEPER_PICTURES=1 $(BIN)/python -m pytest -q tests/e2e -k picture

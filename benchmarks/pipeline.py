@@ -29,7 +29,7 @@ from benchmarks.otlp_batches import Prepared, Sender, hdfs_lines, prepare
 
 BATCH = 1_000
 PREPARED = 64
-CONNECTIONS = 4
+CONNECTIONS = 8
 PEER_SECONDS = 5.0
 DRAIN_WAIT_S, SEAL_WAIT_S = 120.0, 150.0
 WITHOUT_RATIO = {

@@ -1,0 +1,106 @@
+"""Runs benchmarks one after another, each in a process of its own, and gathers figures, failures and what was skipped.
+
+Tells which of how many runs and for how long; what a benchmark says on standard error passes through, its figures are
+the last line of its standard output.
+"""
+
+from __future__ import annotations
+
+import datetime
+import json
+import os
+import platform
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from benchmarks.tables import show
+
+NAMES = ("idle", "decoders", "patterns", "log_anomalies", "store", "pipeline", "endurance")
+TELL_EVERY_S = 15.0
+
+
+class Ran(NamedTuple):
+    """What came of a run: figures of each benchmark, why the others have none, seconds of each."""
+
+    figures: dict[str, Any]
+    failed: dict[str, str]
+    seconds: dict[str, float]
+
+
+def run(names: Sequence[str], arguments: dict[str, list[str]] | None = None) -> Ran:
+    """Run these benchmarks, with more arguments for some, and print their tables as they end."""
+    ran = Ran({}, {}, {})
+    begun_s = time.monotonic()
+    for number, name in enumerate(names, 1):
+        print(f"\n[{number}/{len(names)}] {name} ({time.monotonic() - begun_s:.0f} s so far)", flush=True)
+        one_s = time.monotonic()
+        status, output = _run_one(name, (arguments or {}).get(name, []))
+        ran.seconds[name] = round(time.monotonic() - one_s, 1)
+        why = f"exit status {status}" if status else ""
+        try:
+            if not why:
+                ran.figures[name] = json.loads(output.strip().rpartition("\n")[2])
+        except ValueError:
+            why = f"its last line is no JSON: {output[-80:]!r}"
+        if why:
+            ran.failed[name] = why
+            print(f"  FAILED after {ran.seconds[name]:.0f} s: {why}", flush=True)
+        else:
+            print(show(name, ran.figures[name]), flush=True)
+    print(f"\n{len(ran.figures)} of {len(names)} done in {time.monotonic() - begun_s:.0f} s", flush=True)
+    for name, why in ran.failed.items():
+        print(f"  FAILED: {name}: {why}", flush=True)
+    for name, figures in ran.figures.items():
+        for what, why in figures.get("skipped", {}).items():
+            print(f"  skipped: {name}: {what}: {why}", flush=True)
+    return ran
+
+
+def document(ran: Ran) -> dict[str, Any]:
+    """Give all of a run as one document, with date, machine and version."""
+    about = {"date": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"), "commit": _commit()}
+    return {**about, "machine": machine(), **ran._asdict()}
+
+
+def machine() -> dict[str, object]:
+    """Tell what the run ran on."""
+    described = Path("/proc/cpuinfo")
+    text = described.read_text() if described.exists() else ""
+    models = [line.split(":", 1)[1].strip() for line in text.splitlines() if line.startswith("model name")]
+    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    return {
+        "processor": models[0] if models else platform.processor(),
+        "cores": os.cpu_count(),
+        "memory_gib": round(memory / 2**30, 1),
+        "load_before": os.getloadavg()[0],
+        "python": platform.python_version(),
+        "system": platform.platform(),
+    }
+
+
+def _run_one(name: str, more: Sequence[str]) -> tuple[int, str]:
+    """Run one benchmark and tell now and then that it still runs; gives its exit status and output."""
+    command = [sys.executable, "-m", f"benchmarks.{name}", "--json", *more]
+    begun_s = time.monotonic()
+    done = threading.Event()
+
+    def tell() -> None:
+        while not done.wait(TELL_EVERY_S):
+            print(f"  ... {name}: {time.monotonic() - begun_s:.0f} s", flush=True)
+
+    teller = threading.Thread(target=tell, daemon=True)
+    teller.start()
+    ended = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=False)
+    done.set()
+    teller.join()
+    return ended.returncode, ended.stdout
+
+
+def _commit() -> str:
+    asked = subprocess.run(["git", "rev-parse", "--short", "HEAD"], capture_output=True, text=True, check=False)
+    return asked.stdout.strip()
