@@ -59,7 +59,7 @@ def judged(
     budget = CLEAN_SHARE if clean else 0.05
     profile = SessionProfile.learn(train, learn_until_s, anomalous_share=0.0 if clean else budget)
     seen = train.templates[np.isfinite(train.delays_s).any(axis=0)]
-    unseen: Flags = np.isfinite(test.delays_s)[:, ~np.isin(test.templates, seen)].any(axis=1)
+    unseen = np.asarray(np.isfinite(test.delays_s)[:, ~np.isin(test.templates, seen)].any(axis=1))
     watch = NewcomerWatch()
     watch.train(in_order(train)[1])
     order, windows = in_order(test)
