@@ -97,7 +97,11 @@ class Places:
 
 
 class ParameterWatch:
-    """See the module. parameters: gives what stands at each `<*>` of a line, in order."""
+    """See the module. parameters: gives what stands at each `<*>` of a line, in order.
+
+    Memory: TEMPLATES_MAX templates of a service, the least recently seen forgotten first, each of POSITIONS_MAX places
+    of VALUES_MAX values of VALUE_CHARACTERS_MAX at the most. Cost: at most 0.3 microseconds a line in large batches.
+    """
 
     def __init__(self, parameters: Callable[[str], list[str]], timing: Timing) -> None:
         self._parameters = parameters
