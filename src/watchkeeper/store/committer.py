@@ -104,7 +104,7 @@ class Committer:
         future: Future[Appended] = Future()
         future.set_running_or_notify_cancel()
         key = content_hash(signal, encoding, sender, payload)
-        hot_bytes = self._view.hot_bytes()
+        hot_bytes, batch_bytes = self._view.hot_bytes(), batch.nbytes
         with self._changed:
             if self._stopping:
                 raise StoreError("the store is closed; open it again")
@@ -116,10 +116,10 @@ class Committer:
             if flying is not None:
                 flying.retries.append(future)
                 return future
-            self._check_room(len(payload), batch.nbytes, hot_bytes)
+            self._check_room(len(payload), batch_bytes, hot_bytes)
             sequence = self._next_sequence
             entry = Entry(sequence, signal, encoding, sender, received_unix_ns, payload)
-            request = Request(entry, key, body_head(entry, key), numbered(batch, sequence), batch.nbytes, future)
+            request = Request(entry, key, body_head(entry, key), numbered(batch, sequence), batch_bytes, future)
             self._next_sequence += 1
             self._dedup.depart(key, request)
             self._waiting.append(request)

@@ -73,9 +73,9 @@ class HotFile:
         if found is None:
             return False
         if columns:
-            before = found.batch.nbytes
-            found.batch = with_columns(found.batch, columns)
-            self.bytes += found.batch.nbytes - before
+            before = found.batch
+            found.batch = with_columns(before, columns)
+            self.bytes += sum(values.nbytes - before.column(name).nbytes for name, values in columns.items())
         found.enriched = True
         del self.waiting[sequence]
         if found.batch.num_rows > JOIN_ROWS_MAX:
