@@ -16,12 +16,14 @@ import threading
 import time
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import IO, Any, NamedTuple
 
 from benchmarks.tables import show
 
 NAMES = ("idle", "decoders", "patterns", "log_anomalies", "store", "pipeline", "endurance")
 TELL_EVERY_S = 15.0
+OWN_ERRORS = "watchkeeper.errors."
+"""How the last line of a traceback begins when the error says by itself what to do, such as to fetch a data set."""
 
 
 class Ran(NamedTuple):
@@ -39,9 +41,8 @@ def run(names: Sequence[str], arguments: dict[str, list[str]] | None = None) -> 
     for number, name in enumerate(names, 1):
         print(f"\n[{number}/{len(names)}] {name} ({time.monotonic() - begun_s:.0f} s so far)", flush=True)
         one_s = time.monotonic()
-        status, output = _run_one(name, (arguments or {}).get(name, []))
+        output, why = run_one(name, (arguments or {}).get(name, []))
         ran.seconds[name] = round(time.monotonic() - one_s, 1)
-        why = f"exit status {status}" if status else ""
         try:
             if not why:
                 ran.figures[name] = json.loads(output.strip().rpartition("\n")[2])
@@ -83,8 +84,8 @@ def machine() -> dict[str, object]:
     }
 
 
-def _run_one(name: str, more: Sequence[str]) -> tuple[int, str]:
-    """Run one benchmark and tell now and then that it still runs; gives its exit status and output."""
+def run_one(name: str, more: Sequence[str] = ()) -> tuple[str, str]:
+    """Run one benchmark, telling now and then that it still runs; gives its output, and why it failed or ""."""
     command = [sys.executable, "-m", f"benchmarks.{name}", "--json", *more]
     begun_s = time.monotonic()
     done = threading.Event()
@@ -93,12 +94,36 @@ def _run_one(name: str, more: Sequence[str]) -> tuple[int, str]:
         while not done.wait(TELL_EVERY_S):
             print(f"  ... {name}: {time.monotonic() - begun_s:.0f} s", flush=True)
 
-    teller = threading.Thread(target=tell, daemon=True)
-    teller.start()
-    ended = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=False)
-    done.set()
-    teller.join()
-    return ended.returncode, ended.stdout
+    trace: list[str] = []
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        assert process.stderr is not None
+        assert process.stdout is not None
+        helpers = [
+            threading.Thread(target=tell, daemon=True),
+            threading.Thread(target=_forward, args=(process.stderr, trace)),
+        ]
+        for helper in helpers:
+            helper.start()
+        output = process.stdout.read()
+        process.wait()
+        done.set()
+        for helper in helpers:
+            helper.join()
+    if not process.returncode:
+        return output, ""
+    reason = trace[-1].strip() if trace else f"exit status {process.returncode}"
+    if not reason.startswith(OWN_ERRORS):
+        print("".join(trace), end="", flush=True)
+    return output, reason.removeprefix(OWN_ERRORS)
+
+
+def _forward(lines: IO[str], trace: list[str]) -> None:
+    """Pass a benchmark's standard error on as it comes; a traceback is kept in `trace` instead."""
+    for line in lines:
+        if trace or line.startswith("Traceback "):
+            trace.append(line)
+        else:
+            print(line, end="", flush=True)
 
 
 def _commit() -> str:

@@ -1,4 +1,4 @@
-"""Telemetry of the shape that examples/shop sends, made in steps of ten seconds: six services, logs, metric points and spans.
+"""Telemetry of the shape that examples/shop sends, in steps of ten seconds: six services, logs, metric points, spans.
 
 About 30 logs, 45 points and 65 spans a second together. A step of a service is built once in a number of variants and
 sent again with times, trace ids and order numbers of its own, so that days of it can be sent as fast as they are taken.
