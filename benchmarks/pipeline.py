@@ -138,7 +138,8 @@ def load(pid: int, endpoints: dict[str, str], seconds: float) -> dict[str, float
     results = context.Queue()
     url = f"{endpoints['otlp_http']}/v1/logs"
     process = context.Process(target=send, args=(url, seconds, CONNECTIONS, results))
-    stop, queryable = threading.Event(), [0.0] * 0
+    stop = threading.Event()
+    queryable: list[float] = []
     watcher = threading.Thread(target=watch_queryable, args=(endpoints, stop, queryable))
     before = server.cpu_times()
     process.start()
@@ -233,13 +234,13 @@ def run(seconds: float) -> dict[str, Any]:
     progress("reference decoder, after")
     after = measure_reference(PEER_SECONDS)
     reference = Rate(*(statistics.mean(pair) for pair in zip(before, after, strict=True)))
-    result: dict[str, Any] = {**against(product, "reference_decoder", reference)}
+    result: dict[str, Any] = {**product, **against(product, "reference_decoder", reference)}
     progress("drain3")
     try:
         result |= against(product, "drain3", measure_drain3(PEER_SECONDS))
     except drain3_peer.NotAvailable as reason:
         result["skipped"] = {"drain3": str(reason)}
-    return {**result, **product, "lines": hdfs_lines(1)[1], "without_ratio": WITHOUT_RATIO}
+    return {**result, "lines": hdfs_lines(1)[1], "without_ratio": WITHOUT_RATIO}
 
 
 def progress(text: str) -> None:

@@ -12,7 +12,6 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 UNITS = (
-    ("_cpu_s_per_million", "CPU s per million"),
     ("cpu_s_per_million", "CPU s per million"),
     ("_mib_per_s", "MiB/s"),
     ("_per_s", "1/s"),
@@ -26,7 +25,7 @@ UNITS = (
     ("_s", "s"),
 )
 WORDS = {"skipped": "skipped", "without_ratio": "no ratio"}
-NAME_WIDTH = 34
+NAME_WIDTH = 40
 
 Figures = Mapping[str, Any]
 
@@ -51,7 +50,8 @@ def head(name: str) -> str:
         return f"{name.replace('_', ' ')} [x]"
     for end, unit in UNITS:
         if name.endswith(end):
-            return f"{name.removesuffix(end).replace('_', ' ')} [{unit}]".lstrip()
+            named = name.removesuffix(end).replace("_", " ").strip()
+            return f"{named or 'processor time'} [{unit}]"
     return name.replace("_", " ")
 
 

@@ -32,4 +32,5 @@ def test_deeper_figures_are_told_with_their_path():
 
 def test_no_value_is_a_dash_not_a_number():
     assert number(float("nan")) == number(None) == "-"
-    assert head("cpu_s_per_million") == "[CPU s per million]"
+    assert head("cpu_s_per_million") == "processor time [CPU s per million]"
+    assert head("drain3_cpu_s_per_million") == "drain3 [CPU s per million]"
