@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import os
 import shutil
-from pathlib import Path
 
 from playwright.sync_api import Browser, ConsoleMessage, Page, Playwright
 
@@ -88,11 +87,10 @@ def chromium_path() -> str | None:
     return named or next(filter(None, map(shutil.which, names)), None)
 
 
-def launch(playwright: Playwright) -> Browser | None:
-    """Start Chromium: the machine's, or the one that Playwright fetched; None when there is neither."""
-    path = chromium_path() or playwright.chromium.executable_path
-    if not Path(path).exists():
-        return None
+def launch(playwright: Playwright) -> Browser:
+    """Start the Chromium of this machine, which must be there."""
+    path = chromium_path()
+    assert path is not None
     return playwright.chromium.launch(executable_path=path, headless=True, args=ARGUMENTS)
 
 

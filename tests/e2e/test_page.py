@@ -23,6 +23,7 @@ from tests.e2e.page_browser import (
     UNNAMED,
     WIDE,
     View,
+    chromium_path,
     launch,
 )
 from tests.e2e.page_telemetry import HOSTILE, SECOND_NS, Sender, tell_history
@@ -42,10 +43,10 @@ Open = Callable[..., View]
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
     assert (STATIC / "index.html").exists(), "the page is not built; run `make page`"
+    if chromium_path() is None:
+        pytest.skip("there is no Chromium: install it, or name it in WATCHKEEPER_CHROMIUM")
     with sync_playwright() as playwright:
         started = launch(playwright)
-        if started is None:
-            pytest.skip("there is no Chromium: install it, or name it in WATCHKEEPER_CHROMIUM")
         yield started
         started.close()
 

@@ -203,6 +203,24 @@ def _opened(source: Path, staging: Path) -> Iterator[Path]:
 def _unpack(archive: Path, place: Path) -> None:
     try:
         with tarfile.open(archive) as opened:
-            opened.extractall(place, filter="data")
+            for member in opened:
+                _unpack_member(opened, member, place)
     except (tarfile.TarError, OSError) as error:
         raise StoreError(f"{archive} is not a backup of Watchkeeper: {error}") from error
+
+
+def _unpack_member(archive: tarfile.TarFile, member: tarfile.TarInfo, place: Path) -> None:
+    """Write one folder or plain file below `place`; raises tarfile.TarError for anything else.
+
+    Not tarfile's own `filter`, which Python 3.11.2 of Debian 12 does not have.
+    """
+    target = (place / member.name).resolve()
+    content = archive.extractfile(member) if member.isreg() else None
+    if not target.is_relative_to(place.resolve()) or (content is None and not member.isdir()):
+        raise tarfile.TarError(f"{member.name!r} is no plain file of a backup")
+    if content is None:
+        target.mkdir(parents=True, exist_ok=True)
+        return
+    target.parent.mkdir(parents=True, exist_ok=True)
+    with content, target.open("wb") as file:
+        shutil.copyfileobj(content, file)
