@@ -146,7 +146,9 @@ def load(
     return {
         **verdict(watch.samples),
         "findings": len(found),
-        "findings_by_kind": ", ".join(f"{kind} {n}" for kind, n in Counter(each["kind"] for each in found).items()),
+        "findings_by_kind": ", ".join(f"{n} {kind}" for kind, n in Counter(each["kind"] for each in found).items())
+        or "-",
+        "services_watched": sum(each["state"] == "watching" for each in status["learning"]),
         "event_hours": hours,
         "records": sent,
         "took_s": took_s,
