@@ -233,6 +233,17 @@ def test_a_clock_far_ahead_does_not_stop_the_watch(bench: Bench) -> None:
     assert bench.detector.late_lines == 0
 
 
+def test_a_first_line_of_1970_does_not_pass_for_a_long_warm_up(bench: Bench) -> None:
+    unset = -START_NS / SECOND_NS
+    bench.learn([(unset, "cart", INFO, "boot"), *steady(0, 40)])
+    bench.learn([(41, "cart", ERROR, "disk full")])
+    [state] = bench.detector.learning()
+    assert (state.state, state.learned_s) == ("warming", 41)
+    assert bench.told == {}
+    bench.learn(steady(41, 62))
+    assert bench.detector.learning()[0].state == "watching"
+
+
 def test_an_old_log_is_watched_beside_a_live_one(bench: Bench) -> None:
     for at in range(90):
         bench.learn(steady(at, at + 1) + steady(at - 10**8, at + 1 - 10**8, service="old"))

@@ -27,6 +27,7 @@ TEMPLATES_MAX = 10_000
 
 LINES_LEARNED_MIN = 30
 WINDOWS_LEARNED_MIN = 3
+LEAP_NS = 30 * 86_400 * 10**9
 MODERATE_SCORE, SUDDEN_SCORE, VOTES_MIN, VOTES_OF = 4.0, 8.0, 2, 3
 SUSTAINED_SCORE, SPANS, SUSPECT_SCORE = 5.0, (1, 3, 6), 2.0
 UNSEEN_SCORE_MIN, KNOWN_ELSEWHERE_LESS = 2.8, 1.0
@@ -124,8 +125,7 @@ class ServiceWatch:
         self.counts: dict[int, Ints] = {}
         self.heat: dict[int, dict[int, float]] = {}
         self.suspects: dict[int, set[int]] = {}
-        learned_from = first_ns + int(timing.warmup_s * 0.5e9)
-        self.clocks = [NoveltyClock(learned_from) for _ in range(3)]
+        self.clocks = _clocks(first_ns, timing)
         self.settled: set[int] = set()
 
     # -- state of learning ----------------------------------------------------------------------------------------
@@ -179,6 +179,7 @@ class ServiceWatch:
     def learn(self, part: Part, interest: set[int], about: About) -> Said:
         """Judge the part, then take it in. interest: templates whose lines the caller wants to hear of."""
         said = Said()
+        self._leave_a_leap_out(part.times)
         templates, first, inverse, totals = np.unique(
             part.templates, return_index=True, return_inverse=True, return_counts=True
         )
@@ -197,6 +198,16 @@ class ServiceWatch:
             said.judgements += self._judge(window, part, index[inverse])
         said.judgements += self.close_until(self.newest_ns)
         return said
+
+    def _leave_a_leap_out(self, times: Ints) -> None:
+        """Count learning from after a leap of time within it: the first lines came from a clock that was not set."""
+        if times.max() - self.newest_ns <= LEAP_NS or self.watches(self.newest_ns, self.lines):
+            return
+        ordered = np.concatenate(([self.newest_ns], np.sort(times)))
+        leaps = np.flatnonzero(np.diff(ordered) > LEAP_NS)
+        if len(leaps):
+            self.first_ns = int(ordered[leaps[-1] + 1])
+            self.clocks = _clocks(self.first_ns, self.timing)
 
     def _meet(
         self,
@@ -491,6 +502,12 @@ class ServiceWatch:
         self.suspects = {w: {place[k] for k in who if k in place} for w, who in self.suspects.items()}
         self.settled = {place[k] for k in self.settled if k in place}
         bank.keep(kept)
+
+
+def _clocks(first_ns: int, timing: Timing) -> list[NoveltyClock]:
+    """Give a clock of new templates for each of the three grades of severity, for learning that began then."""
+    learned_from = first_ns + int(timing.warmup_s * 0.5e9)
+    return [NoveltyClock(learned_from) for _ in range(3)]
 
 
 def _band_end(mean: float, spread: float) -> float:
