@@ -139,3 +139,10 @@ def test_an_interruption_ends_it_quickly_says_what_was_sent_and_leaves_no_trace(
     assert process.returncode == 130
     assert "Traceback" not in err
     assert "sent      1 records" in out
+
+
+def test_a_file_without_lines_is_told(capsys, collector, tmp_path):
+    (tmp_path / "empty.log").touch()
+    status, out, _ = run(capsys, str(tmp_path / "empty.log"), "--to", collector.url)
+    assert status == 0
+    assert "read      0 lines" in out

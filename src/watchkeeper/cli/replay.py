@@ -119,7 +119,7 @@ def replay(
     finally:
         if sender is not None:
             sender.close()
-        if job.summary.records or dry_run:
+        if job.summary.shapes or dry_run:
             _tell(job.summary, plan, sender, json_lines=json)
     if dry_run and not json:
         _show_sample(sources, plan)
