@@ -15,6 +15,14 @@ EXCLUDED = {
     "ignored_auth": "it drops the token and expects 401 where none is asked for; test_roles.py covers every route",
     "use_after_free": "needs links between operations; test_endpoints.py revokes and asks again",
 }
+UNTOUCHED = "/(events|stream|backup)$"
+"""Streams do not end; a backup would write where the fuzzer says."""
+PARTLY_GOOD = """
+[[operations]]
+include-name = "POST /logs"
+checks.negative_data_rejection.enabled = false
+"""
+"""An array with a bad entry among good ones is taken, and the bad one told: so it is documented."""
 
 
 @pytest.mark.slow
@@ -26,7 +34,7 @@ def test_schemathesis_finds_no_fault(server: LiveServer, keeper: Keeper, tmp_pat
         f"{server.url}/openapi.json",
         "--checks=all",
         f"--exclude-checks={','.join(EXCLUDED)}",
-        "--exclude-path-regex=/(events|stream)$",
+        f"--exclude-path-regex={UNTOUCHED}",
         "--phases=examples,coverage,fuzzing",
         f"--max-time={SECONDS}",
         "--max-examples=30",
@@ -35,6 +43,7 @@ def test_schemathesis_finds_no_fault(server: LiveServer, keeper: Keeper, tmp_pat
         "--seed=1",
         f"--header=Authorization: Bearer {secret}",
     ]
+    (tmp_path / "schemathesis.toml").write_text(PARTLY_GOOD, encoding="utf-8")
     ran = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=SECONDS * 6, check=False)
     assert ran.returncode == 0, ran.stdout[-8000:]
 
