@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import json
-import threading
 from collections import deque
 from collections.abc import Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
+from tests.collector import serving
 
 from watchkeeper.cli.client import Client, Event, parse_events
 from watchkeeper.cli.main import main
@@ -65,15 +65,9 @@ def api() -> Iterator[Api]:
         def log_message(self, *unused: object) -> None:
             pass
 
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    server.daemon_threads = True
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
-    thread.start()
-    state.url = f"http://127.0.0.1:{server.server_address[1]}"
-    yield state
-    server.shutdown()
-    thread.join()
-    server.server_close()
+    with serving(Handler) as url:
+        state.url = url
+        yield state
 
 
 def run(capsys, api: Api, *arguments: str) -> tuple[int, str, str]:

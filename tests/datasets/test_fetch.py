@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import hashlib
 import re
-import threading
 from collections import deque
 from collections.abc import Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 
 import pytest
+from tests.collector import serving
 
 from watchkeeper.datasets import fetch as fetching
 from watchkeeper.datasets.catalogue import DATA_SETS, DataSet, Place
@@ -69,15 +69,9 @@ def mirror() -> Iterator[Mirror]:
         def log_message(self, *unused: object) -> None:
             pass
 
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    server.daemon_threads = True
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
-    thread.start()
-    state.url = f"http://127.0.0.1:{server.server_address[1]}"
-    yield state
-    server.shutdown()
-    thread.join()
-    server.server_close()
+    with serving(Handler) as url:
+        state.url = url
+        yield state
 
 
 @pytest.fixture(autouse=True)
