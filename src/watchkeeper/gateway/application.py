@@ -6,7 +6,6 @@ Types only. The gateway reads through these and changes nothing but tokens.
 from __future__ import annotations
 
 import queue
-from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any, Protocol
@@ -22,21 +21,7 @@ from watchkeeper.settings import Settings
 from watchkeeper.signals.finding import Finding
 from watchkeeper.signals.schema import Signal
 from watchkeeper.store.backup import BackupReport
-
-
-class StoreLike(Protocol):
-    """SQL over the tables logs, metrics and spans; see store/reads/base.py."""
-
-    def sql(
-        self,
-        query: str,
-        parameters: Sequence[Any] | Mapping[str, Any] = (),
-        *,
-        rows_max: int | None = None,
-        timeout_s: float | None = None,
-        time_range_unix_ns: tuple[int, int] | None = None,
-    ) -> pa.Table:
-        """Run one reading statement."""
+from watchkeeper.store.reads.base import Queryable
 
 
 class LedgerLike(Protocol):
@@ -101,7 +86,7 @@ class WatchkeeperLike(Protocol):
     tokens: Tokens
 
     @property
-    def store(self) -> StoreLike:
+    def store(self) -> Queryable:
         """Give the store."""
 
     @property
