@@ -1,0 +1,1 @@
+"""The harness: the product's own classes on labelled data, scored honestly."""
