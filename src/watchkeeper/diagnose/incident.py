@@ -1,4 +1,4 @@
-"""An Incident: findings that belong together, from the first of them until all is quiet again, and what was done about it.
+"""An Incident: findings that belong together, from the first until all is quiet again, and what was done about it.
 
 Plain data, made by the grouping, kept by the incident store, shown by every surface. Decides nothing.
 """
@@ -48,8 +48,8 @@ class Incident:
     """One incident; `id` is stable from opening to the end. Times are event times in Unix nanoseconds.
 
     nodes: topology ids concerned, first the one that was noticed first. finding_ids: in order of joining.
-    merged_into: the incident that took its findings over, "" unless merged. diagnosis: what diagnose/ made of it last, as
-    plain data (`ranking`, `classification`, `report_markdown`, ...), {} before the first.
+    merged_into: the incident that took its findings over, "" unless merged. diagnosis: what diagnose/ made of it last,
+    as plain data (`ranking`, `classification`, `report_markdown`, ...), {} before the first.
     """
 
     id: str
