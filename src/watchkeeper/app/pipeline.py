@@ -12,10 +12,11 @@ import logging
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -34,6 +35,13 @@ TEMPLATE_ATTRIBUTE = "log.record.template"
 log = logging.getLogger(__name__)
 
 
+class Observer(Protocol):
+    """Looks at telemetry as it passes, and learns from it without finding fault: the topology, changes."""
+
+    def observe(self, signal: Signal, batch: pa.RecordBatch) -> None:
+        """Take one batch in."""
+
+
 class Item(NamedTuple):
     """One durable batch on its way."""
 
@@ -41,6 +49,13 @@ class Item(NamedTuple):
     signal: Signal
     batch: pa.RecordBatch
     arrived_s: float
+
+
+class Newest(NamedTuple):
+    """The newest event time of a signal, and when, by the pipeline's clock, it was seen."""
+
+    event_unix_ns: int
+    seen_s: float
 
 
 @dataclass
@@ -61,15 +76,17 @@ class Pipeline:
         self,
         store: Store,
         miner: TemplateMiner,
-        detectors: Sequence[Detector],
+        detectors: Mapping[Signal, Detector],
         *,
         tail: Tail,
         publish: Callable[[list[Finding]], None],
+        observers: Sequence[Observer] = (),
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._store = store
         self._miner = miner
         self._detectors = detectors
+        self._observers = observers
         self._tail = tail
         self._publish = publish
         self._clock = clock
@@ -78,8 +95,7 @@ class Pipeline:
         self._stopping = False
         self._working_since_s: float | None = None
         self._thread = threading.Thread(target=self._run, name="pipeline", daemon=True)
-        self._newest_event_ns = 0
-        self._newest_event_at_s = clock()
+        self._newest: dict[Signal, Newest] = {}
         self.stats_counted = PipelineStats()
         self.sequence = 0
         self.state_lock = threading.RLock()
@@ -161,10 +177,7 @@ class Pipeline:
                 columns = {"template_id": batch.column("template_id")} if item.signal is Signal.LOGS else {}
                 self._store.enrich(item.sequence, item.signal, columns)
                 self._tail.publish(item.signal, batch)
-            try:
-                self._detect(enriched, items[0].signal)
-            except Exception as error:  # noqa: BLE001 - the boundary: as above
-                self._failed("detection", error)
+            self._judge(enriched, items[0].signal)
             self.sequence = max(self.sequence, items[-1].sequence)
 
     def _mine(self, items: list[Item]) -> list[pa.RecordBatch]:
@@ -181,30 +194,39 @@ class Pipeline:
             start += rows
         return enriched
 
-    def _detect(self, batches: list[pa.RecordBatch], signal: Signal) -> None:
-        if signal is not Signal.LOGS:
-            return
-        rows = sum(batch.num_rows for batch in batches)
-        if rows == 0:
+    def _judge(self, batches: list[pa.RecordBatch], signal: Signal) -> None:
+        if not sum(batch.num_rows for batch in batches):
             return
         together = batches[0] if len(batches) == 1 else pa.concat_batches(batches)
         newest = pc.max(together.column("time_unix_ns")).as_py()
-        if newest > self._newest_event_ns:
-            self._newest_event_ns, self._newest_event_at_s = newest, self._clock()
-        for detector in self._detectors:
-            self._tell(detector.learn(together))
+        if signal not in self._newest or newest > self._newest[signal].event_unix_ns:
+            self._newest[signal] = Newest(newest, self._clock())
+        for observer in self._observers:
+            self._guarded(f"observation of {signal.value}", partial(observer.observe, signal, together))
+        if signal in self._detectors:
+            self._guarded(f"detection on {signal.value}", partial(self._learn, signal, together))
 
     def _flush(self) -> None:
-        """Let event time move on with the clock since the newest event."""
-        if not self._newest_event_ns:
-            return
-        quiet_ns = int((self._clock() - self._newest_event_at_s) * 1e9)
-        with self.state_lock:
-            try:
-                for detector in self._detectors:
-                    self._tell(detector.flush(self._newest_event_ns + quiet_ns))
-            except Exception as error:  # noqa: BLE001 - the boundary: as in _work
-                self._failed("detection", error)
+        """Let the event time of each signal move on with the clock since its newest event."""
+        for signal, newest in self._newest.items():
+            if signal not in self._detectors:
+                continue
+            until_unix_ns = newest.event_unix_ns + int((self._clock() - newest.seen_s) * 1e9)
+            with self.state_lock:
+                self._guarded(f"detection on {signal.value}", partial(self._close_windows, signal, until_unix_ns))
+
+    def _learn(self, signal: Signal, batch: pa.RecordBatch) -> None:
+        self._tell(self._detectors[signal].learn(batch))
+
+    def _close_windows(self, signal: Signal, until_unix_ns: int) -> None:
+        self._tell(self._detectors[signal].flush(until_unix_ns))
+
+    def _guarded(self, stage: str, work: Callable[[], None]) -> None:
+        """Run one part of the judging; its failure is told and counted, and takes nothing from the other parts."""
+        try:
+            work()
+        except Exception as error:  # noqa: BLE001 - the boundary: one part's fault must not end the pipeline
+            self._failed(stage, error)
 
     def _tell(self, findings: list[Finding]) -> None:
         if findings:
@@ -219,15 +241,19 @@ class Pipeline:
         """Write the miner's and the detectors' state into the folder."""
         with self.state_lock:
             self._miner.save(folder / "patterns")
-            for number, detector in enumerate(self._detectors):
-                detector.save(folder / f"detector-{number}")
+            for signal, detector in self._detectors.items():
+                detector.save(folder / f"detector-{signal.value}")
 
     def load(self, folder: Path) -> None:
-        """Take up what `save` wrote; raises StoreError when it is damaged or of a newer version."""
+        """Take up what `save` wrote; raises StoreError when it is damaged or of a newer version.
+
+        A detector that the state knows nothing of, for it was added since, begins anew.
+        """
         with self.state_lock:
             self._miner.load(folder / "patterns")
-            for number, detector in enumerate(self._detectors):
-                detector.load(folder / f"detector-{number}")
+            for signal, detector in self._detectors.items():
+                if (folder / f"detector-{signal.value}").exists():
+                    detector.load(folder / f"detector-{signal.value}")
 
 
 def given_templates(attributes: pa.ChunkedArray) -> pa.StringArray | None:

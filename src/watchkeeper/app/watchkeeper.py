@@ -76,7 +76,9 @@ class Watchkeeper:
             close_s=settings.number("finding_close_s"),
             parameters=self.patterns.parameters,
         )
-        self._pipeline = Pipeline(self.store, self._miner, [self._log_detector], tail=self.tail, publish=self._publish)
+        self._pipeline = Pipeline(
+            self.store, self._miner, {Signal.LOGS: self._log_detector}, tail=self.tail, publish=self._publish
+        )
         self._checkpoints = Checkpoints(home / "state")
         self._housekeeping = Housekeeping(
             [
