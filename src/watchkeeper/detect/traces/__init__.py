@@ -1,0 +1,1 @@
+"""Detection on traces; see detector.py."""
