@@ -106,7 +106,7 @@ def test_24000_steps_take_a_small_part_of_the_direct_time():
     ("score", "label"), [([1.0], [0, 1]), ([np.nan, 1], [0, 1]), ([1.0, 2], [0, 0]), ([1.0, 2], [1, 1])]
 )
 def test_what_has_no_volume_is_refused(score, label):
-    with pytest.raises(ValueError, match="must|finite"):
+    with pytest.raises(ValueError, match=r"must|finite"):
         vus(score, label)
 
 

@@ -87,8 +87,10 @@ def ranges(label: npt.ArrayLike) -> tuple[Ints, Ints]:
 
 
 def buffer_length(values: npt.ArrayLike) -> int:
-    """Give the buffer's length of one series (T,) as TSB-AD takes it: the lag of the highest local maximum of the
-    autocorrelation over lags 3 to 400 of the first 20,000 steps; 125 when there is none or it is beyond 300.
+    """Give the buffer's length of one series (T,) as TSB-AD takes it, from the data alone.
+
+    It is the lag of the highest local maximum of the autocorrelation over lags 3 to 400 of the first 20,000 steps; 125
+    when there is none or it is beyond 300.
     """
     series = np.asarray(values, np.float64)[:_STEPS_MAX]
     series = series - series.mean()
