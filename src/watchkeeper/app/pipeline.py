@@ -135,6 +135,13 @@ class Pipeline:
             stats.lag_s = max(0.0, self._clock() - oldest) if oldest is not None else 0.0
             return stats
 
+    def event_time_unix_ns(self) -> int:
+        """Give the event time of now: the newest event of any signal, moved on with the clock since; 0 before any."""
+        times = [
+            newest.event_unix_ns + int((self._clock() - newest.seen_s) * 1e9) for newest in self._newest.copy().values()
+        ]
+        return max(times, default=0)
+
     def _run(self) -> None:
         flushed_s = self._clock()
         while True:
