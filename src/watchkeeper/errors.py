@@ -18,6 +18,7 @@
     ├── StoreError              the store cannot be opened or written
     │   └── NewerFormat         the store was written by a newer Watchkeeper
     ├── QueryError              a query that DuckDB or the search language refuses
+    ├── Conflict                what is asked does not fit the state that a thing is in
     ├── NotFound                there is no such finding, trace, pattern, data set ...
     ├── CertificateError        a certificate or key that cannot be made, read or used
     ├── DataSetError            a data set that cannot be fetched, verified or read
@@ -122,6 +123,10 @@ class QueryError(WatchkeeperError):
     def __init__(self, message: str, *, position: int | None = None) -> None:
         super().__init__(message)
         self.position = position
+
+
+class Conflict(WatchkeeperError):
+    """What is asked does not fit the state that a thing is in; look at it, then ask again."""
 
 
 class NotFound(WatchkeeperError):

@@ -102,6 +102,23 @@ SETTINGS: tuple[Setting, ...] = (
     Setting("detect_window_s", 10.0, "Length of the windows in which rates are counted.", 1),
     Setting("finding_close_s", 120.0, "Quiet time after which a finding is closed.", 1),
     Setting("findings_days_max", 90.0, "Age at which closed findings are deleted.", 0),
+    Setting("incident_gap_s", 300.0, "Time between findings that may still become one incident.", 0),
+    Setting("incident_hops", 2, "Dependencies that may lie between findings that become one incident.", 0, 10),
+    Setting(
+        "incident_coincidence_s",
+        0.0,
+        "Findings that begin within this time become one incident, whatever they are about; 0 turns it off.",
+        0,
+    ),
+    Setting("incident_resolve_s", 300.0, "Quiet time after which an incident whose findings closed is resolved.", 1),
+    Setting("incident_reopen_s", 1_800.0, "Time in which a finding that returns reopens its resolved incident.", 0),
+    Setting("incident_stale_s", 86_400.0, "Time after which an open finding that nobody tells of counts as closed.", 60),
+    Setting("incident_change_s", 1_800.0, "Changes this long before an incident stand in its timeline.", 0),
+    Setting("incidents_days_max", 365.0, "Age at which resolved incidents and changes are deleted.", 0),
+    Setting("public_url", "", "Address of the page as people reach it, for links in notifications."),
+    Setting("notify_file", "", "TOML file of those who are to be notified of incidents."),
+    Setting("notify_attempts_max", 10, "Attempts after which a notification is given up.", 1, 1000),
+    Setting("notify_repeat_s", 600.0, "Time in which the same news of an incident is told once.", 0),
 )
 
 _BY_NAME: dict[str, Setting] = {setting.name: setting for setting in SETTINGS}

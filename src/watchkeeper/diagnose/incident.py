@@ -34,6 +34,8 @@ class Happening:
     """One entry of an incident's timeline: what happened, when, by whom (`watchkeeper` or a person).
 
     kind: opened, finding, severity, diagnosed, acknowledged, resolved, reopened, merged, split, note, notified, change.
+    count: how often it came; findings of the same kind, entity and subject are one entry. last_unix_ns: when it came
+    last, 0 when it came once.
     """
 
     time_unix_ns: int
@@ -41,13 +43,16 @@ class Happening:
     text: str
     by: str = "watchkeeper"
     finding_id: str = ""
+    count: int = 1
+    last_unix_ns: int = 0
 
 
 @dataclass(frozen=True)
 class Incident:
     """One incident; `id` is stable from opening to the end. Times are event times in Unix nanoseconds.
 
-    nodes: topology ids concerned, first the one that was noticed first. finding_ids: in order of joining.
+    nodes: topology ids concerned, first the one that was noticed first; services: those among them, by their names.
+    finding_ids: in order of joining. findings_count: how many joined, those beyond the bound of `finding_ids` included.
     merged_into: the incident that took its findings over, "" unless merged. diagnosis: what diagnose/ made of it last,
     as plain data (`ranking`, `classification`, `report_markdown`, ...), {} before the first.
     """
@@ -62,6 +67,8 @@ class Incident:
     last_unix_ns: int
     nodes: tuple[str, ...]
     finding_ids: tuple[str, ...]
+    services: tuple[str, ...] = ()
+    findings_count: int = 0
     impact: str = ""
     resolved_unix_ns: int = 0
     resolved_by: str = ""
@@ -76,6 +83,33 @@ class Incident:
         """Give plain data for JSON, with `schema_version`."""
         return {**asdict(self), "schema_version": INCIDENT_SCHEMA_VERSION}
 
+    def summary(self) -> dict[str, Any]:
+        """Give what a list shows: everything but timeline, findings and diagnosis, of which the cause alone is kept."""
+        data = self.as_dict()
+        for name in ("timeline", "finding_ids", "diagnosis"):
+            del data[name]
+        return {**data, "cause": likeliest_cause(self.diagnosis), "category": category_of(self.diagnosis)}
+
+
+def likeliest_cause(diagnosis: dict[str, Any]) -> dict[str, Any] | None:
+    """Give node, confidence and first indicator of the likeliest cause; None where none was found."""
+    ranking = diagnosis.get("ranking") or {}
+    causes = ranking.get("causes") or ()
+    if ranking.get("abstains") or not causes:
+        return None
+    first = causes[0]
+    indicators = first.get("indicators") or ()
+    return {
+        "node": first["node"],
+        "confidence": first.get("confidence", 0.0),
+        "indicator": indicators[0]["name"] if indicators else "",
+    }
+
+
+def category_of(diagnosis: dict[str, Any]) -> str:
+    """Give the category of a diagnosis, "" without one."""
+    return str((diagnosis.get("classification") or {}).get("category") or "")
+
 
 def incident_from_dict(data: dict[str, Any]) -> Incident:
     """Read an incident back from `as_dict`'s form; fields that this version does not know are left out."""
@@ -84,5 +118,6 @@ def incident_from_dict(data: dict[str, Any]) -> Incident:
     known["severity"] = IncidentSeverity(known["severity"])
     known["nodes"] = tuple(known["nodes"])
     known["finding_ids"] = tuple(known["finding_ids"])
+    known["services"] = tuple(known.get("services", ()))
     known["timeline"] = tuple(Happening(**item) for item in known.get("timeline", ()))
     return Incident(**known)

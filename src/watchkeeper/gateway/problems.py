@@ -18,6 +18,7 @@ from starlette.exceptions import HTTPException
 from starlette.responses import Response
 
 from watchkeeper.errors import (
+    Conflict,
     DuplicateName,
     Forbidden,
     InternalFault,
@@ -43,6 +44,7 @@ _STATUS: tuple[tuple[type[WatchkeeperError], int], ...] = (
     (MalformedTelemetry, 400),
     (SettingError, 400),
     (DuplicateName, 409),
+    (Conflict, 409),
     (StoreError, 409),
     (Unauthorized, 401),
     (Forbidden, 403),

@@ -1,0 +1,252 @@
+"""Incidents in SQLite: kept as they change, listed in pages by time, offered live to subscribers.
+
+Beside each incident stand its members (findings as the grouping keeps them), so that a restart takes up where it
+stopped, and the event clock. Decides nothing; app/incidents.py does.
+"""
+
+from __future__ import annotations
+
+import builtins
+import json
+import queue
+import sqlite3
+import threading
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any, NamedTuple
+
+from watchkeeper.app.findings import SUBSCRIBER_QUEUE_MAX
+from watchkeeper.diagnose.incident import Incident, IncidentState, incident_from_dict
+from watchkeeper.diagnose.member import Member, member_from_dict
+from watchkeeper.errors import QueryError
+from watchkeeper.signals.finding import Finding, finding_from_dict
+from watchkeeper.store.metadata import Metadata
+
+_SCHEMA = (
+    """CREATE TABLE IF NOT EXISTS incidents (
+        id TEXT PRIMARY KEY, state TEXT NOT NULL, severity TEXT NOT NULL, services TEXT NOT NULL,
+        opened_unix_ns INTEGER NOT NULL, last_unix_ns INTEGER NOT NULL, updated_unix_ns INTEGER NOT NULL,
+        document TEXT NOT NULL)""",
+    "CREATE INDEX IF NOT EXISTS incidents_by_time ON incidents (opened_unix_ns DESC, id)",
+    "CREATE INDEX IF NOT EXISTS incidents_by_state ON incidents (state, opened_unix_ns DESC, id)",
+    """CREATE TABLE IF NOT EXISTS incident_findings (
+        position INTEGER PRIMARY KEY AUTOINCREMENT, finding_id TEXT NOT NULL UNIQUE, incident_id TEXT NOT NULL,
+        state TEXT NOT NULL, last_unix_ns INTEGER NOT NULL, document TEXT NOT NULL)""",
+    "CREATE INDEX IF NOT EXISTS incident_findings_by_incident ON incident_findings (incident_id, position)",
+    "CREATE TABLE IF NOT EXISTS incident_clock (one INTEGER PRIMARY KEY, event_unix_ns INTEGER, wall_unix_ns INTEGER)",
+)
+_LIVE = (IncidentState.OPEN.value, IncidentState.ACKNOWLEDGED.value)
+UNSEEN_MAX = 100_000
+
+
+class Kept(NamedTuple):
+    """The event clock as it was kept: the newest event time, and the wall clock then."""
+
+    event_unix_ns: int
+    wall_unix_ns: int
+
+
+class IncidentStore:
+    """All incidents, latest opened first; cost of a page: its rows, through an index."""
+
+    def __init__(self, metadata: Metadata) -> None:
+        self._metadata = metadata
+        self._subscribers: list[queue.Queue[Incident]] = []
+        self._lock = threading.Lock()
+        metadata.ensure("incidents", 1, _SCHEMA)
+
+    def write(
+        self, connection: sqlite3.Connection, incidents: Iterable[Incident], members: Iterable[Member], clock: Kept
+    ) -> None:
+        """Keep incidents, members and clock within a transaction of the caller's."""
+        connection.executemany(
+            """INSERT INTO incidents VALUES (?, ?, ?, ?, ?, ?, ?, ?)
+               ON CONFLICT (id) DO UPDATE SET state = excluded.state, severity = excluded.severity,
+               services = excluded.services, opened_unix_ns = excluded.opened_unix_ns,
+               last_unix_ns = excluded.last_unix_ns, updated_unix_ns = excluded.updated_unix_ns,
+               document = excluded.document""",
+            [_row(incident) for incident in incidents],
+        )
+        connection.executemany(
+            """INSERT INTO incident_findings (finding_id, incident_id, state, last_unix_ns, document)
+               VALUES (?, ?, ?, ?, ?)
+               ON CONFLICT (finding_id) DO UPDATE SET incident_id = excluded.incident_id, state = excluded.state,
+               last_unix_ns = excluded.last_unix_ns, document = excluded.document""",
+            [_member_row(member) for member in members],
+        )
+        connection.execute("INSERT OR REPLACE INTO incident_clock VALUES (1, ?, ?)", clock)
+
+    def tell(self, incidents: Iterable[Incident]) -> None:
+        """Tell subscribers; a full one misses its oldest."""
+        with self._lock:
+            subscribers = list(self._subscribers)
+        for subscriber in subscribers:
+            for incident in incidents:
+                _offer(subscriber, incident)
+
+    def list(
+        self,
+        *,
+        state: str | None = None,
+        severity: str | None = None,
+        service: str | None = None,
+        from_unix_ns: int | None = None,
+        to_unix_ns: int | None = None,
+        limit: int = 100,
+        cursor: str | None = None,
+    ) -> tuple[builtins.list[Incident], str | None]:
+        """Give up to `limit` incidents, latest opened first, and the cursor of the next page or None.
+
+        An incident belongs to a time range when it went on at some moment of it. The state `live` stands for open and
+        acknowledged. Raises QueryError for a bad cursor.
+        """
+        parts: list[tuple[str, Any]] = [
+            ("severity = ?", severity),
+            ("instr(services, ?) > 0", f"\n{service}\n" if service else None),
+            ("last_unix_ns >= ?", from_unix_ns),
+            ("opened_unix_ns < ?", to_unix_ns),
+        ]
+        if state != "live":
+            parts.append(("state = ?", state))
+        conditions = [text for text, value in parts if value not in (None, "")]
+        parameters = [value for _, value in parts if value not in (None, "")]
+        if state == "live":
+            conditions.append("state IN (?, ?)")
+            parameters += _LIVE
+        if cursor:
+            at, identifier = _read_cursor(cursor)
+            conditions.append("(opened_unix_ns < ? OR (opened_unix_ns = ? AND id > ?))")
+            parameters += [at, at, identifier]
+        where = f"WHERE {' AND '.join(conditions)}" if conditions else ""
+        rows = self._metadata.read(
+            f"SELECT document, opened_unix_ns, id FROM incidents {where} ORDER BY opened_unix_ns DESC, id LIMIT ?",
+            [*parameters, limit + 1],
+        )
+        found = [incident_from_dict(json.loads(row["document"])) for row in rows[:limit]]
+        more = f"{rows[limit - 1]['opened_unix_ns']}:{rows[limit - 1]['id']}" if len(rows) > limit else None
+        return found, more
+
+    def get(self, identifier: str) -> Incident | None:
+        """Give one incident, or None."""
+        rows = self._metadata.read("SELECT document FROM incidents WHERE id = ?", [identifier])
+        return incident_from_dict(json.loads(rows[0]["document"])) if rows else None
+
+    def members(self, incident_ids: Sequence[str]) -> builtins.list[Member]:
+        """Give the members of incidents in the order in which they joined; "" stands for those that wait."""
+        marks = ", ".join("?" * len(incident_ids))
+        rows = self._metadata.read(
+            f"SELECT document FROM incident_findings WHERE incident_id IN ({marks}) ORDER BY position", incident_ids
+        )
+        return [member_from_dict(json.loads(row["document"])) for row in rows]
+
+    def waiting(self, since_unix_ns: int) -> builtins.list[Member]:
+        """Give the members without an incident that are open or ended after the time."""
+        rows = self._metadata.read(
+            """SELECT document FROM incident_findings WHERE incident_id = '' AND (state = 'open' OR last_unix_ns >= ?)
+               ORDER BY position""",
+            [since_unix_ns],
+        )
+        return [member_from_dict(json.loads(row["document"])) for row in rows]
+
+    def homes(self, finding_ids: Sequence[str]) -> dict[str, str]:
+        """Give the incident of each finding that is known, "" for one that waits."""
+        if not finding_ids:
+            return {}
+        marks = ", ".join("?" * len(finding_ids))
+        rows = self._metadata.read(
+            f"SELECT finding_id, incident_id FROM incident_findings WHERE finding_id IN ({marks})", finding_ids
+        )
+        return {str(row["finding_id"]): str(row["incident_id"]) for row in rows}
+
+    def recent(self, ended_after_unix_ns: int) -> builtins.list[Incident]:
+        """Give the incidents that are live, and those that ended after the time."""
+        rows = self._metadata.read(
+            "SELECT document FROM incidents WHERE state IN (?, ?) OR updated_unix_ns >= ? ORDER BY opened_unix_ns, id",
+            [*_LIVE, ended_after_unix_ns],
+        )
+        return [incident_from_dict(json.loads(row["document"])) for row in rows]
+
+    def clock(self) -> Kept:
+        """Give the event clock as it was kept last; zeros at first."""
+        rows = self._metadata.read("SELECT event_unix_ns, wall_unix_ns FROM incident_clock")
+        return Kept(int(rows[0]["event_unix_ns"]), int(rows[0]["wall_unix_ns"])) if rows else Kept(0, 0)
+
+    def unseen_findings(self) -> builtins.list[Finding]:
+        """Give the kept findings that the grouping has not seen as they are now, in the order they were told."""
+        rows = self._metadata.read(
+            """SELECT findings.document FROM findings
+               LEFT JOIN incident_findings AS seen ON seen.finding_id = findings.id
+               WHERE seen.finding_id IS NULL OR seen.state <> findings.state
+               OR seen.last_unix_ns <> findings.last_unix_ns
+               ORDER BY findings.detected_unix_ns, findings.first_unix_ns, findings.id LIMIT ?""",
+            [UNSEEN_MAX],
+        )
+        return [finding_from_dict(json.loads(row["document"])) for row in rows]
+
+    def counts(self, now_unix_ns: int) -> dict[str, int]:
+        """Give how many are open, acknowledged and critical among them, and how many were opened in the last day."""
+        row = self._metadata.read(
+            """SELECT COALESCE(SUM(state = 'open'), 0) AS open,
+               COALESCE(SUM(state = 'acknowledged'), 0) AS acknowledged,
+               COALESCE(SUM(state IN ('open', 'acknowledged') AND severity = 'critical'), 0) AS critical,
+               COALESCE(SUM(opened_unix_ns >= ?), 0) AS opened_24h FROM incidents""",
+            [now_unix_ns - 86_400 * 10**9],
+        )[0]
+        return {name: int(row[name]) for name in ("open", "acknowledged", "critical", "opened_24h")}
+
+    def delete_ended_before(self, time_unix_ns: int) -> int:
+        """Delete resolved and merged incidents that were last changed before the time; gives how many."""
+        with self._metadata.transaction() as connection:
+            gone = "SELECT id FROM incidents WHERE state NOT IN (?, ?) AND updated_unix_ns < ?"
+            known = [*_LIVE, time_unix_ns]
+            connection.execute(f"DELETE FROM incident_findings WHERE incident_id IN ({gone})", known)
+            return connection.execute(f"DELETE FROM incidents WHERE id IN ({gone})", known).rowcount
+
+    @contextmanager
+    def subscribe(self) -> Iterator[queue.Queue[Incident]]:
+        """Give a queue that receives every incident as it changes from now on."""
+        subscriber: queue.Queue[Incident] = queue.Queue(SUBSCRIBER_QUEUE_MAX)
+        with self._lock:
+            self._subscribers.append(subscriber)
+        try:
+            yield subscriber
+        finally:
+            with self._lock:
+                self._subscribers.remove(subscriber)
+
+
+def _row(incident: Incident) -> tuple[Any, ...]:
+    return (
+        incident.id,
+        incident.state.value,
+        incident.severity.value,
+        "\n" + "\n".join(incident.services) + "\n",
+        incident.opened_unix_ns,
+        incident.last_unix_ns,
+        incident.updated_unix_ns,
+        json.dumps(incident.as_dict(), separators=(",", ":")),
+    )
+
+
+def _member_row(member: Member) -> tuple[Any, ...]:
+    document = json.dumps(member.as_dict(), separators=(",", ":"))
+    return (member.finding_id, member.incident_id, member.state.value, member.last_unix_ns, document)
+
+
+def _read_cursor(cursor: str) -> tuple[int, str]:
+    at, _, identifier = cursor.partition(":")
+    if not at.removeprefix("-").isascii() or not at.removeprefix("-").isdigit() or len(at) > 19 or not identifier:
+        raise QueryError(f"{cursor!r} is not a cursor; take `next_cursor` from the page before")
+    return int(at), identifier
+
+
+def _offer(subscriber: queue.Queue[Incident], incident: Incident) -> None:
+    while True:
+        try:
+            subscriber.put_nowait(incident)
+            return
+        except queue.Full:
+            try:
+                subscriber.get_nowait()
+            except queue.Empty:
+                continue
