@@ -1,0 +1,1 @@
+"""The online detector of metrics; metrics/detector.py is where it begins."""
