@@ -16,7 +16,11 @@ import uvicorn
 from fastapi import FastAPI
 from tests.store.reads.tables import NOW, Tables
 
+from watchkeeper.app.changes import Changes
 from watchkeeper.app.findings import FindingStore
+from watchkeeper.app.incident_store import IncidentStore
+from watchkeeper.app.incidents import Incidents
+from watchkeeper.app.silences import Silences
 from watchkeeper.app.tail import Tail
 from watchkeeper.detect.base import LearningState
 from watchkeeper.gateway.api import create_api
@@ -71,6 +75,15 @@ class Keeper:
         self.tokens = Tokens(self.metadata)
         self.ledger = Ledger(self.metadata)
         self.findings = FindingStore(self.metadata)
+        self.changes = Changes(self.metadata)
+        self.silences = Silences(self.metadata, now_unix_ns=lambda: NOW)
+        self.incidents = Incidents(
+            self.metadata,
+            IncidentStore(self.metadata),
+            self.changes,
+            settings=self.settings,
+            now_unix_ns=lambda: NOW,
+        )
         self.kept = Kept()
         self.receiver = Receiver(self.kept, self.ledger, self.tokens, self.settings)
         self.store = Tables()
@@ -78,6 +91,11 @@ class Keeper:
         self.patterns = KnownPatterns()
         self.ready: tuple[bool, str] = (True, "")
         self.status_calls = 0
+
+    def publish(self, findings: list[Finding]) -> None:
+        marked = self.silences.mark(findings)
+        self.findings.put(marked)
+        self.incidents.observe(marked)
 
     def learning(self) -> list[LearningState]:
         return [LearningState("cart", "warming", 5.0, 60.0, 12)]
@@ -108,6 +126,7 @@ class Keeper:
             "pipeline": {"lag_s": 0.25, "pending_batches": 1, "lines_mined": 100, "templates": 2},
             "learning": [vars(state) for state in self.learning()],
             "findings": {"open": 1, "opened_1h": 2},
+            "incidents": self.incidents.counts(),
         }
 
     def backup(self, target: Path) -> BackupReport:

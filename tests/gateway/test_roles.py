@@ -25,6 +25,15 @@ BODIES = {
     "/api/v1/tokens": {"name": "new", "role": "viewer"},
     "/api/v1/backup": {"target": "/dev/null"},
     "/logs": {},
+    "/changes": {"kind": "deploy", "title": "cart 2"},
+    "/api/v1/changes": {"kind": "deploy", "title": "cart 2"},
+    "/api/v1/silences": {"matchers": {"kind": "x"}, "why": "known", "duration_s": 1},
+    "/api/v1/alerts/alertmanager": {"version": "4", "alerts": []},
+    "/api/v1/incidents/preview": {},
+    **{f"/api/v1/incidents/{{incident_id}}/{act}": {} for act in ("acknowledge", "resolve", "reopen", "explain")},
+    "/api/v1/incidents/{incident_id}/note": {"text": "n"},
+    "/api/v1/incidents/{incident_id}/merge": {"incidents": ["8"]},
+    "/api/v1/incidents/{incident_id}/split": {"findings": ["8"]},
 }
 
 

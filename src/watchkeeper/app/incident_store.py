@@ -37,6 +37,7 @@ _SCHEMA = (
 )
 _LIVE = (IncidentState.OPEN.value, IncidentState.ACKNOWLEDGED.value)
 UNSEEN_MAX = 100_000
+FINDINGS_PREVIEWED_MAX = 20_000
 
 
 class Kept(NamedTuple):
@@ -182,6 +183,16 @@ class IncidentStore:
             [UNSEEN_MAX],
         )
         return [finding_from_dict(json.loads(row["document"])) for row in rows]
+
+    def findings_told(self, from_unix_ns: int, to_unix_ns: int) -> tuple[builtins.list[Finding], bool]:
+        """Give the kept findings that began in the range, and whether there were too many to give all."""
+        rows = self._metadata.read(
+            """SELECT document FROM findings WHERE first_unix_ns >= ? AND first_unix_ns < ?
+               ORDER BY first_unix_ns DESC, id LIMIT ?""",
+            [from_unix_ns, to_unix_ns, FINDINGS_PREVIEWED_MAX + 1],
+        )
+        found = [finding_from_dict(json.loads(row["document"])) for row in rows[:FINDINGS_PREVIEWED_MAX]]
+        return found, len(rows) > FINDINGS_PREVIEWED_MAX
 
     def counts(self, now_unix_ns: int) -> dict[str, int]:
         """Give how many are open, acknowledged and critical among them, and how many were opened in the last day."""

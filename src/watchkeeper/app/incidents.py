@@ -9,19 +9,21 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
 from watchkeeper.app.changes import Changes
 from watchkeeper.app.incident_store import IncidentStore, Kept
 from watchkeeper.app.news import News, Outlet, news_between
+from watchkeeper.app.preview import counted, grouped, outcome, rules_with
 from watchkeeper.diagnose.grouping import IncidentGrouper, is_live
 from watchkeeper.diagnose.incident import Happening, Incident, IncidentState
-from watchkeeper.diagnose.rules import Rules
+from watchkeeper.diagnose.rules import rules_of
 from watchkeeper.diagnose.silence import SILENCED_BY
 from watchkeeper.diagnose.window import Change
 from watchkeeper.errors import Conflict, NotFound, QueryError
+from watchkeeper.settings import Settings
 from watchkeeper.signals.finding import Finding
 from watchkeeper.signals.topology import Topology
 from watchkeeper.store.metadata import Metadata
@@ -42,22 +44,22 @@ class Incidents:
         store: IncidentStore,
         changes: Changes,
         *,
-        rules: Rules,
-        change_ns: int = 1_800 * 10**9,
+        settings: Settings,
         outlet: Outlet | None = None,
         now_unix_ns: Callable[[], int] = time.time_ns,
     ) -> None:
         self._metadata = metadata
         self._changes = changes
-        self._change_ns = change_ns
+        self._settings = settings
+        self._change_ns = int(settings.number("incident_change_s") * 1e9)
         self._outlet = outlet
         self._now_unix_ns = now_unix_ns
         self._lock = threading.RLock()
         self._topology = Topology()
         self.store = store
-        self.rules = rules
+        self.rules = rules_of(settings)
         self.explainer: Callable[[str], dict[str, Any]] | None = None
-        self._grouper = IncidentGrouper(rules)
+        self._grouper = IncidentGrouper(self.rules)
         self._clock = store.clock()
         self._take_up()
         changes.on_new(self.observe_changes)
@@ -212,6 +214,25 @@ class Incidents:
         if self.explainer is None:
             raise Conflict("this installation has nothing that explains incidents")
         return self.explainer(incident_id)
+
+    def preview(self, changed: Mapping[str, Any], from_unix_ns: int, to_unix_ns: int) -> dict[str, Any]:
+        """Tell how many incidents there would have been with other settings, beside those in force.
+
+        Takes the kept findings told in the range, at most FINDINGS_PREVIEWED_MAX. Raises SettingError.
+        """
+        wanted = rules_with(self._settings, changed)
+        findings, truncated = self.store.findings_told(from_unix_ns, to_unix_ns)
+        findings = counted(findings)
+        topology, close_ns = self._topology, int(self._settings.number("finding_close_s") * 1e9)
+        return {
+            "from_unix_ns": from_unix_ns,
+            "to_unix_ns": to_unix_ns,
+            "findings": len(findings),
+            "truncated": truncated,
+            "settings": dict(changed),
+            **outcome(grouped(findings, topology, wanted, close_ns=close_ns)),
+            "present": outcome(grouped(findings, topology, self.rules, close_ns=close_ns)),
+        }
 
     def counts(self) -> dict[str, int]:
         """Give how many are open, acknowledged, critical, and opened in the last day."""

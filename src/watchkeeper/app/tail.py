@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import queue
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
@@ -29,14 +29,20 @@ class TailSubscriber:
 
 
 class Tail:
-    """Hands each batch to every subscriber; costs nothing while there is none."""
+    """Hands each batch to every subscriber; costs nothing while there is none.
 
-    def __init__(self) -> None:
+    on_batch: called with every batch before the subscribers get it, in the pipeline's thread; must not raise.
+    """
+
+    def __init__(self, on_batch: Callable[[Signal, pa.RecordBatch], None] | None = None) -> None:
+        self._on_batch = on_batch
         self._subscribers: list[TailSubscriber] = []
         self._lock = threading.Lock()
 
     def publish(self, signal: Signal, batch: pa.RecordBatch) -> None:
         """Hand the batch to every subscriber, pushing out its oldest where it is full."""
+        if self._on_batch is not None:
+            self._on_batch(signal, batch)
         with self._lock:
             for subscriber in self._subscribers:
                 while True:

@@ -13,11 +13,15 @@ from typing import Any
 
 import pyarrow as pa
 
+from watchkeeper.app.changes import Changes
 from watchkeeper.app.checkpoint import Checkpoints
 from watchkeeper.app.findings import FindingStore
 from watchkeeper.app.housekeeping import Housekeeping, Task
+from watchkeeper.app.incident_store import IncidentStore
+from watchkeeper.app.incidents import Incidents
 from watchkeeper.app.patterns import Patterns
 from watchkeeper.app.pipeline import Pipeline
+from watchkeeper.app.silences import Silences
 from watchkeeper.app.tail import Tail
 from watchkeeper.detect.base import LearningState
 from watchkeeper.detect.logs import LogDetector
@@ -29,6 +33,7 @@ from watchkeeper.receive.tokens import Tokens
 from watchkeeper.settings import DAY_S, Settings
 from watchkeeper.signals.finding import Finding
 from watchkeeper.signals.schema import Signal
+from watchkeeper.signals.topology import Topology
 from watchkeeper.store.backup import BackupReport
 from watchkeeper.store.store import Store
 from watchkeeper.store.wal import Entry
@@ -36,9 +41,11 @@ from watchkeeper.version import __version__
 
 CHECKPOINT_EVERY_S = 60.0
 LEDGER_EVERY_S = 1.0
+INCIDENTS_EVERY_S = 1.0
 RETENTION_EVERY_S = 60.0
 MEMORY_EVERY_S = 20.0
 LAG_DEGRADED_S = 30.0
+TOPOLOGY_NS = 3_600 * 10**9
 
 log = logging.getLogger(__name__)
 
@@ -66,7 +73,16 @@ class Watchkeeper:
         self.ledger = Ledger(self.store.metadata)
         self.findings = FindingStore(self.store.metadata)
         self.receiver = Receiver(self.store, self.ledger, self.tokens, settings)
-        self.tail = Tail()
+        self.changes = Changes(self.store.metadata)
+        self.silences = Silences(self.store.metadata, now_unix_ns=self._now_unix_ns)
+        self.incidents = Incidents(
+            self.store.metadata,
+            IncidentStore(self.store.metadata),
+            self.changes,
+            settings=settings,
+            now_unix_ns=self._now_unix_ns,
+        )
+        self.tail = Tail(on_batch=self.changes.take)
         self._miner = TemplateMiner(templates_max=settings.integer("templates_max"))
         self.patterns = Patterns(self._miner)
         self._log_detector = LogDetector(
@@ -77,13 +93,15 @@ class Watchkeeper:
             parameters=self.patterns.parameters,
         )
         self._pipeline = Pipeline(
-            self.store, self._miner, {Signal.LOGS: self._log_detector}, tail=self.tail, publish=self._publish
+            self.store, self._miner, {Signal.LOGS: self._log_detector}, tail=self.tail, publish=self.publish
         )
         self._checkpoints = Checkpoints(home / "state")
         self._housekeeping = Housekeeping(
             [
                 Task("ledger", LEDGER_EVERY_S, self.ledger.flush),
                 Task("retention of findings", RETENTION_EVERY_S, self._delete_old_findings),
+                Task("incidents", INCIDENTS_EVERY_S, self.incidents.tick),
+                Task("retention of incidents", RETENTION_EVERY_S, self._delete_old_incidents),
                 Task("checkpoint", CHECKPOINT_EVERY_S, self._checkpoint),
                 # Arrow keeps freed memory for itself; sealing and queries would leave hundreds of MiB behind.
                 Task("unused memory", MEMORY_EVERY_S, pa.default_memory_pool().release_unused),
@@ -94,6 +112,7 @@ class Watchkeeper:
         """Take up learned state, judge what was stored but not yet judged, then begin to take telemetry."""
         learned = self._checkpoints.load(self._pipeline.load)
         self._pipeline.sequence = learned
+        self.incidents.catch_up(self._topology())
         for sequence, signal, batch in self.store.recovered():
             self._pipeline.submit(sequence, signal, batch)
         self.store.on_durable(self._pipeline.submit)
@@ -156,6 +175,7 @@ class Watchkeeper:
             },
             "learning": [vars(state) for state in self.learning()],
             "findings": self.findings.counts(now),
+            "incidents": self.incidents.counts(),
         }
 
     def _ingest(self) -> dict[str, dict[str, float]]:
@@ -164,6 +184,7 @@ class Watchkeeper:
 
     def _problems(self, lag_s: float, failures: int, last_failure: str, quarantined: list[str]) -> list[str]:
         problems = [*self._checkpoints.problems, *self._housekeeping.problems(), *quarantined]
+        problems += [self.changes.problem] if self.changes.problem else []
         if lag_s > LAG_DEGRADED_S:
             problems.append(f"detection is {lag_s:.0f} s behind what is received; lower the load or add cores")
         if failures:
@@ -173,8 +194,23 @@ class Watchkeeper:
             problems.append(f"telemetry is refused: {refusal}")
         return problems
 
-    def _publish(self, findings: list[Finding]) -> None:
-        self.findings.put(findings)
+    def publish(self, findings: list[Finding]) -> None:
+        """Keep findings, from whatever source, and let them become incidents where they do."""
+        marked = self.silences.mark(findings)
+        self.findings.put(marked)
+        self.incidents.observe(marked, self._topology())
+
+    def _topology(self) -> Topology | None:
+        topologies = getattr(self, "topologies", None)
+        now = self._now_unix_ns()
+        found: Topology | None = topologies.at(now - TOPOLOGY_NS, now) if topologies is not None else None
+        return found
+
+    def _delete_old_incidents(self) -> None:
+        before = self._now_unix_ns() - int(self.settings.number("incidents_days_max") * DAY_S * 1e9)
+        self.incidents.store.delete_ended_before(before)
+        self.changes.delete_before(before)
+        self.silences.delete_old()
 
     def _delete_old_findings(self) -> None:
         age_ns = int(self.settings.number("findings_days_max") * DAY_S * 1e9)

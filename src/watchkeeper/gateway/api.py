@@ -20,7 +20,18 @@ from watchkeeper.gateway.auth import OPENAPI_PATH, allowed_methods, authorize
 from watchkeeper.gateway.body_limit import BodyLimit
 from watchkeeper.gateway.context import Gateway
 from watchkeeper.gateway.page import STATIC_FOLDER, page_router
-from watchkeeper.gateway.routes import findings, ingest, logs, metrics, system, traces
+from watchkeeper.gateway.routes import (
+    alerts,
+    changes,
+    findings,
+    incidents,
+    ingest,
+    logs,
+    metrics,
+    silences,
+    system,
+    traces,
+)
 from watchkeeper.gateway.security import Security
 from watchkeeper.version import __version__
 
@@ -50,7 +61,7 @@ def create_api(
     api.state.gateway = Gateway(keeper, now_unix_ns)
     problems.install(api, allowed_methods)
     openapi.install(api)
-    for topic in (system, logs, findings, metrics, traces, ingest):
+    for topic in (system, logs, findings, incidents, changes, silences, alerts, metrics, traces, ingest):
         api.include_router(topic.router)
     api.include_router(page_router(static_folder))
     return api

@@ -1,6 +1,6 @@
 """What the gateway needs of the running program; app/watchkeeper.py is it, and a test may bring another.
 
-Types only. The gateway reads through these and changes nothing but tokens.
+Types only. The gateway holds no logic of its own: what it changes, it changes through these.
 """
 
 from __future__ import annotations
@@ -12,6 +12,9 @@ from typing import Any, Protocol
 
 import pyarrow as pa
 
+from watchkeeper.app.changes import Changes
+from watchkeeper.app.incidents import Incidents
+from watchkeeper.app.silences import Silences
 from watchkeeper.detect.base import LearningState
 from watchkeeper.patterns.base import Template
 from watchkeeper.receive.ledger import LedgerRow
@@ -84,6 +87,12 @@ class WatchkeeperLike(Protocol):
     settings: Settings
     receiver: Receiver
     tokens: Tokens
+    incidents: Incidents
+    changes: Changes
+    silences: Silences
+
+    def publish(self, findings: list[Finding]) -> None:
+        """Keep findings that came from outside, and let them become incidents where they do."""
 
     @property
     def store(self) -> Queryable:

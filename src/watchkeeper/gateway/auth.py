@@ -35,6 +35,25 @@ ROLES: dict[tuple[str, str], Role | None] = {
     ("GET", "/api/v1/patterns/{template_id}"): Role.VIEWER,
     ("GET", "/api/v1/findings"): Role.VIEWER,
     ("GET", "/api/v1/findings/{finding_id}"): Role.VIEWER,
+    ("GET", "/api/v1/incidents"): Role.VIEWER,
+    ("POST", "/api/v1/incidents/preview"): Role.VIEWER,
+    ("GET", "/api/v1/incidents/{incident_id}"): Role.VIEWER,
+    ("GET", "/api/v1/incidents/{incident_id}/report"): Role.VIEWER,
+    ("POST", "/api/v1/incidents/{incident_id}/acknowledge"): Role.OPERATOR,
+    ("POST", "/api/v1/incidents/{incident_id}/resolve"): Role.OPERATOR,
+    ("POST", "/api/v1/incidents/{incident_id}/reopen"): Role.OPERATOR,
+    ("POST", "/api/v1/incidents/{incident_id}/note"): Role.OPERATOR,
+    ("POST", "/api/v1/incidents/{incident_id}/merge"): Role.OPERATOR,
+    ("POST", "/api/v1/incidents/{incident_id}/split"): Role.OPERATOR,
+    ("POST", "/api/v1/incidents/{incident_id}/explain"): Role.OPERATOR,
+    ("POST", "/changes"): Role.INGEST,
+    ("GET", "/api/v1/changes"): Role.VIEWER,
+    ("POST", "/api/v1/changes"): Role.OPERATOR,
+    ("GET", "/api/v1/changes/{change_id}"): Role.VIEWER,
+    ("GET", "/api/v1/silences"): Role.VIEWER,
+    ("POST", "/api/v1/silences"): Role.OPERATOR,
+    ("DELETE", "/api/v1/silences/{silence_id}"): Role.OPERATOR,
+    ("POST", "/api/v1/alerts/alertmanager"): Role.INGEST,
     ("GET", "/api/v1/metrics"): Role.VIEWER,
     ("GET", "/api/v1/metrics/series"): Role.VIEWER,
     ("GET", "/api/v1/traces"): Role.VIEWER,
@@ -62,10 +81,10 @@ async def authorize(request: Request) -> None:
     method = "GET" if request.method == "HEAD" else request.method
     if (method, path) not in ROLES:
         raise Forbidden(f"no role is set for {method} {path}")
-    if method == "POST" and path.startswith("/api/"):
+    if method == "POST" and path != "/logs":
         _require_json(request)
     role = ROLES[method, path]
-    # Ingest is authorized by the receiver, which also keeps the account of what it turns away.
+    # Ingest is authorized where it arrives, which also keeps the account of what it turns away.
     if role is None or role is Role.INGEST:
         return
     keeper = gateway_of(request).keeper

@@ -23,7 +23,7 @@ class BodyLimit:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request, or answer that its body is too large."""
-        if scope["type"] != "http" or scope["method"] in SAFE_METHODS or not scope["path"].startswith("/api/"):
+        if scope["type"] != "http" or scope["method"] in SAFE_METHODS or scope["path"] == "/logs":
             await self._app(scope, receive, send)
             return
         body = b""

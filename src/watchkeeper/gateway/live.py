@@ -1,4 +1,4 @@
-"""What the event streams send: new log records for a tail, status and findings for a page.
+"""What the event streams send: new log records for a tail, status, findings and incidents for a page.
 
 Enters: the program's live feeds, each with a bounded queue for every stream. Leaves: Events. Feeds are looked at five
 times a second rather than waited for, so that a stream costs no thread.
@@ -46,13 +46,16 @@ async def log_events(gateway: Gateway, chosen: LogFilter) -> Events:
 
 
 async def page_events(gateway: Gateway) -> Events:
-    """Give `status` at once and every second, and `finding` for each that opens, changes or closes."""
+    """Give `status` at once and every second, `finding` and `incident` for each that opens, changes or closes."""
     clock = asyncio.get_running_loop().time
     next_status = clock()
-    with gateway.keeper.findings.subscribe() as findings:
+    keeper = gateway.keeper
+    with keeper.findings.subscribe() as findings, keeper.incidents.store.subscribe() as incidents:
         while True:
             for finding in _drain(findings):
                 yield Event("finding", finding_shape(finding))
+            for incident in _drain(incidents):
+                yield Event("incident", times_as_text(incident.summary()))
             if clock() >= next_status:
                 yield Event("status", await shared_status(gateway))
                 next_status = clock() + STATUS_EVERY_S

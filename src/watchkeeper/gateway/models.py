@@ -105,6 +105,15 @@ class FindingCounts(Shape):
     opened_1h: int
 
 
+class IncidentCounts(Shape):
+    """Incidents in each state now, the critical ones among them, and those opened in the last day."""
+
+    open: int
+    acknowledged: int
+    critical: int
+    opened_24h: int
+
+
 class Status(Shape):
     """The state of everything."""
 
@@ -121,6 +130,7 @@ class Status(Shape):
     pipeline: PipelineState
     learning: list[Learning]
     findings: FindingCounts
+    incidents: IncidentCounts
 
 
 class LedgerRow(Shape):

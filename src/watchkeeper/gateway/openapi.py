@@ -28,14 +28,21 @@ _MEANINGS = {
     401: "A token is needed, or the one sent is not known.",
     403: "The role of the token does not allow it, or Host or Origin are not this machine's.",
     404: "There is nothing of that name or id.",
-    409: "There is one of that name already.",
+    409: "There is one of that name already, or its state does not allow it.",
     413: "The body is too large.",
     415: "The Content-Type or Content-Encoding is not known here.",
     429: "Too much at once; retry after the seconds of Retry-After.",
     503: "Not now; retry after the seconds of Retry-After.",
 }
 _REFERENCE = {"$ref": "#/components/schemas/Problem"}
-_CONFLICTS = frozenset({("POST", "/api/v1/tokens"), ("POST", "/api/v1/backup")})
+_ACTS = ("acknowledge", "resolve", "reopen", "merge", "split", "explain")
+_CONFLICTS = frozenset(
+    {
+        ("POST", "/api/v1/tokens"),
+        ("POST", "/api/v1/backup"),
+        *(("POST", f"/api/v1/incidents/{{incident_id}}/{act}") for act in _ACTS),
+    }
+)
 _UNLIMITED = frozenset({"/health", "/ready", "/openapi.json"})
 
 

@@ -15,6 +15,7 @@ import orjson
 import pyarrow as pa
 from starlette.responses import Response
 
+from watchkeeper.diagnose.incident import Incident
 from watchkeeper.signals.finding import Finding
 
 SAFE_INTEGER_MAX = 2**53 - 1
@@ -53,6 +54,12 @@ def finding_shape(finding: Finding) -> dict[str, Any]:
     shape: dict[str, Any] = times_as_text(finding.as_dict())
     for evidence in shape["evidence"]:
         evidence["points"] = [[str(at), value] for at, value in evidence["points"]]
+    return shape
+
+
+def incident_shape(incident: Incident) -> dict[str, Any]:
+    """Give an Incident as the API shows it, without its findings."""
+    shape: dict[str, Any] = times_as_text({**incident.as_dict(), **incident.summary()})
     return shape
 
 

@@ -119,9 +119,10 @@ async def backup(gateway: Parts, request: models.BackupRequest) -> Response:
     responses={200: {"content": {"text/event-stream": {"schema": {"type": "string"}}}}},
 )
 async def events(gateway: Parts) -> Response:
-    """Follow the state and the findings.
+    """Follow the state, the findings and the incidents.
 
-    Server-sent events: `status` (Status, every second), `finding` (Finding, when it opens, changes or closes).
+    Server-sent events: `status` (Status, every second), `finding` (Finding) and `incident` (IncidentSummary), each
+    when it opens, changes or closes.
     """
     return gateway.streams.response(page_events(gateway))
 
