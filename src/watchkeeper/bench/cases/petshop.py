@@ -2,7 +2,8 @@
 
 Enters: the data set `petshop` where it lies. Leaves: one Case an issue, and windows cut from the fault-free periods.
 The fault-free period was recorded at another time than the issues: it is moved, by whole days so that the hour of the
-day stays, to end before the issue. A scenario without such a period is given those of all others. Fits nothing.
+day stays, to end before the issue. A scenario without such a period is given those of all others. A value stands at
+the middle of the five minutes that it sums up. Fits nothing.
 """
 
 from __future__ import annotations
@@ -180,7 +181,7 @@ def _window(normal: Sequence[_Table], during: _Table, topology: Topology, target
                 _topology_id(node),
                 f"{metric} {statistic}",
                 Aspect(aspect_of(metric)),
-                np.concatenate([times for times, _ in pieces]) * NS_PER_S,
+                (np.concatenate([times for times, _ in pieces]) + STEP_S // 2) * NS_PER_S,
                 np.concatenate([values for _, values in pieces]),
                 {"latency": "s", "availability": "%", "requests": "{request}"}.get(metric, ""),
             )
