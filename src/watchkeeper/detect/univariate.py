@@ -1,0 +1,265 @@
+"""A streaming score of how unusual the last points of a series are, for many series at once.
+
+Enters: one value of each series (n,), or a block (n, T), in the order of time. Leaves: scores (n,), the mean over a few
+window lengths of -log10 of how often so rare a value comes. What is compared is only the series' own past, so units,
+scale and offset do not matter, and no value is seen ahead of time. Does no I/O but its state; makes no findings.
+Two steps: a histogram of the window's mean tells how rare it is (HBOS, Goldstein and Dengel 2012, here with forgetting
+and a range that follows the data); a second one of past rarities turns that into a frequency, as anomaly likelihood
+does (Lavin and Ahmad 2015).
+"""
+
+from __future__ import annotations
+
+import zipfile
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from watchkeeper.errors import NewerFormat, StoreError
+
+STATE_VERSION = 1
+RARITY_BINS = 100
+RARITY_BINS_PER_E = 10.0
+RARITY_LOG_MIN = -1.0
+"""Past rarities are counted in bins of a tenth in the natural logarithm, from exp(-1) to exp(9)."""
+OUTSIDE_MAX = 5.0
+"""So many values outside the range, or any while the series is young, and the range widens to hold them."""
+YOUNG_POINTS = 100.0
+ZOOM_EVERY = 64
+ZOOM_SHARE = 0.25
+"""When all that is remembered lies in this share of the range, the range narrows to twice what is occupied."""
+OCCUPIED_MIN = 0.5
+
+Floats = npt.NDArray[np.float64]
+Ints = npt.NDArray[np.int64]
+Flags = npt.NDArray[np.bool_]
+
+_ARRAYS = ("origin", "points", "ring", "low", "high", "mass", "counts", "outside", "outmost", "rarities", "learned")
+
+
+class UnivariateSettings(NamedTuple):
+    """What may be chosen; all lengths are in points of the series.
+
+    windows: lengths of the means that are looked at. bins: of the value's histogram. memory: over which values are
+    forgotten (the weight falls to 1/e). calibration_half_life: after which a past rarity counts half.
+    """
+
+    windows: tuple[int, ...] = (1, 4, 12)
+    bins: int = 50
+    memory: float = 5_000.0
+    calibration_half_life: float = 2_000.0
+
+
+class UnivariateScorer:
+    """Scores n series, one value of each at a time; learns from every value after it was scored.
+
+    A score is >= 0, higher = more anomalous, and grows with what is known: log10(2 (n + 1)) is the most that the n-th
+    value of a new series can get. State: about (bins + 100) x 8 bytes for each window of each series, whatever the age.
+    Cost of a step: some 60 numpy operations on (n x windows, bins).
+    """
+
+    def __init__(self, series: int, settings: UnivariateSettings | None = None) -> None:
+        self.settings = settings or UnivariateSettings()
+        self.series = series
+        windows, bins = len(self.settings.windows), self.settings.bins
+        rows = series * windows
+        self.origin: Floats = np.zeros(series)
+        self.points: Ints = np.zeros(series, np.int64)
+        self.ring: Floats = np.zeros((series, max(self.settings.windows)))
+        self.low: Floats = np.zeros(rows)
+        self.high: Floats = np.zeros(rows)
+        self.mass: Floats = np.zeros(rows)
+        self.counts: Floats = np.zeros((rows, bins))
+        self.outside: Floats = np.zeros(rows)
+        self.outmost: Floats = np.tile([np.inf, -np.inf], (rows, 1))
+        self.rarities: Floats = np.zeros((rows, RARITY_BINS))
+        self.learned: Floats = np.zeros(rows)
+
+    def take(self, values: Floats) -> Floats:
+        """Give the score (n,) of one value of each series (n,) and learn from it.
+
+        NaN and infinite values score 0 and leave the state of their series as it was.
+        """
+        scores = np.zeros(self.series)
+        known = np.flatnonzero(np.isfinite(values))
+        if not len(known):
+            return scores
+        new = known[self.points[known] == 0]
+        self.origin[new] = values[new]
+        means = self._window_means(known, values[known] - self.origin[known])
+        windows = len(self.settings.windows)
+        rows = (known[:, None] * windows + np.arange(windows)).ravel()
+        rarity = self._rarity(rows, means.ravel())
+        scores[known] = self._frequency(rows, rarity).reshape(-1, windows).mean(axis=1)
+        self.points[known] += 1
+        self._zoom(known)
+        return scores
+
+    def take_block(self, values: Floats) -> Floats:
+        """Give the scores (n, T) of a block of values (n, T), oldest first; the same as T calls of `take`."""
+        return np.stack([self.take(column) for column in np.ascontiguousarray(values.T)], axis=1)
+
+    def _window_means(self, known: Ints, values: Floats) -> Floats:
+        """Give the means (k, windows) over the last points; a young series has fewer."""
+        length = self.ring.shape[1]
+        self.ring[known, self.points[known] % length] = values
+        ages = (self.points[known, None] - np.arange(length)) % length
+        recent = np.take_along_axis(self.ring[known], ages, axis=1)
+        sums = np.cumsum(recent, axis=1)
+        spans = np.minimum(np.array(self.settings.windows), self.points[known, None] + 1)
+        means: Floats = np.take_along_axis(sums, spans - 1, axis=1) / spans
+        return means
+
+    def _rarity(self, rows: Ints, values: Floats) -> Floats:
+        """Give 1 / (share of past values near each value), 0 for a series that never varied; then count the value."""
+        self._widen(rows, values)
+        bins = self.settings.bins
+        low, high, mass, counts = self.low[rows], self.high[rows], self.mass[rows], self.counts[rows]
+        width = high - low
+        flat = width <= 0
+        out = (values < low) | (values > high)
+        inside = ~(flat | out)
+        place = (values - low) / np.where(flat, 1.0, width) * bins
+        place = np.clip(place, 0, bins - 1).astype(np.int64)
+        each = np.arange(len(rows))
+        before = np.where(place > 0, counts[each, np.maximum(place - 1, 0)], 0.0)
+        after = np.where(place < bins - 1, counts[each, np.minimum(place + 1, bins - 1)], 0.0)
+        near = counts[each, place] + 0.5 * (before + after) + 1.0
+        rarity = np.where(inside, mass / near, np.where(out, mass / np.maximum(self.outside[rows], 1.0), 0.0))
+        keep = 1.0 - 1.0 / self.settings.memory
+        counts *= keep
+        counts[each[inside], place[inside]] += 1.0
+        self.counts[rows] = counts
+        self.outside[rows] *= keep
+        self.mass[rows] = mass * keep + 1.0
+        return rarity
+
+    def _widen(self, rows: Ints, values: Floats) -> None:
+        """Count the values out of range, and widen the range of the rows that have had enough of them."""
+        new = self.mass[rows] == 0
+        self.low[rows[new]] = self.high[rows[new]] = values[new]
+        low, high = self.low[rows], self.high[rows]
+        out = (values < low) | (values > high)
+        if not out.any():
+            return
+        rows, values = rows[out], values[out]
+        self.outside[rows] += 1.0
+        self.outmost[rows, 0] = np.minimum(self.outmost[rows, 0], values)
+        self.outmost[rows, 1] = np.maximum(self.outmost[rows, 1], values)
+        due = (
+            (self.low[rows] == self.high[rows]) | (self.mass[rows] < YOUNG_POINTS) | (self.outside[rows] > OUTSIDE_MAX)
+        )
+        for row in rows[due].tolist():
+            old_low, old_high = float(self.low[row]), float(self.high[row])
+            least, most = min(old_low, float(self.outmost[row, 0])), max(old_high, float(self.outmost[row, 1]))
+            # Half the width beyond the new extreme spares a slow rise from widening at every step.
+            margin = 0.5 * (most - least)
+            self._set_range(row, least - margin * (least < old_low), most + margin * (most > old_high))
+            self.outside[row] = 0.0
+            self.outmost[row] = np.inf, -np.inf
+
+    def _set_range(self, row: int, low: float, high: float) -> None:
+        """Lay the counts of a row out over a new range, each spread evenly over its old bin."""
+        bins = self.settings.bins
+        old_low, old_high = float(self.low[row]), float(self.high[row])
+        self.low[row], self.high[row] = low, high
+        if old_low == old_high:
+            place = min(int((old_low - low) / (high - low) * bins), bins - 1)
+            self.counts[row, place] = self.mass[row]
+            return
+        share = np.arange(bins + 1) / bins
+        total = np.concatenate([[0.0], np.cumsum(self.counts[row])])
+        laid = np.interp(low + (high - low) * share, old_low + (old_high - old_low) * share, total)
+        laid[0], laid[-1] = 0.0, total[-1]
+        self.counts[row] = np.diff(laid)
+
+    def _zoom(self, known: Ints) -> None:
+        """Narrow the ranges of which only a small part is still remembered, such as after a lone huge value."""
+        due = known[self.points[known] % ZOOM_EVERY == 0]
+        if not len(due):
+            return
+        windows, bins = len(self.settings.windows), self.settings.bins
+        rows = (due[:, None] * windows + np.arange(windows)).ravel()
+        occupied = self.counts[rows] >= OCCUPIED_MIN
+        first = occupied.argmax(axis=1)
+        last = bins - 1 - occupied[:, ::-1].argmax(axis=1)
+        narrow = occupied.any(axis=1) & (last - first + 1 < ZOOM_SHARE * bins)
+        for row, begin, end in zip(rows[narrow].tolist(), first[narrow].tolist(), last[narrow].tolist(), strict=True):
+            width = float(self.high[row] - self.low[row])
+            middle, half = self.low[row] + (begin + end + 1) / 2 / bins * width, width * (end - begin + 1) / bins
+            if middle - half < middle + half:
+                self._set_range(row, float(middle - half), float(middle + half))
+
+    def _frequency(self, rows: Ints, rarity: Floats) -> Floats:
+        """Give -log10 of the share of past points at least as rare, 0 where nothing varied; then count this one."""
+        past, learned = self.rarities[rows], self.learned[rows]
+        varied = rarity > 0
+        place = (np.log(np.where(varied, rarity, 1.0)) - RARITY_LOG_MIN) * RARITY_BINS_PER_E
+        place = np.clip(np.where(varied, place, 0), 0, RARITY_BINS - 1).astype(np.int64)
+        each = np.arange(len(rows))
+        total = np.cumsum(past, axis=1)
+        beyond = np.maximum(total[:, -1] - total[each, place], 0.0) + 0.5 * past[each, place]
+        score = np.where(varied, -np.log10((beyond + 0.5) / (learned + 1.0)), 0.0)
+        keep = 0.5 ** (1.0 / self.settings.calibration_half_life)
+        past *= keep
+        past[each, place] += 1.0
+        self.rarities[rows] = past
+        self.learned[rows] = learned * keep + 1.0
+        return np.maximum(score, 0.0)
+
+    def save(self, path: Path) -> None:
+        """Write the state as npz."""
+        settings = self.settings
+        numbers = [float(settings.bins), settings.memory, settings.calibration_half_life]
+        arrays: dict[str, npt.NDArray[np.generic]] = {name: getattr(self, name) for name in _ARRAYS}
+        arrays["schema_version"] = np.array([STATE_VERSION])
+        arrays["windows"] = np.array(settings.windows, np.int64)
+        arrays["numbers"] = np.array(numbers)
+        with path.open("wb") as file:
+            np.savez(file, **arrays)  # type: ignore[arg-type]
+
+    @classmethod
+    def load(cls, path: Path) -> UnivariateScorer:
+        """Take a written state up again; raises StoreError when it is damaged, NewerFormat when it is newer."""
+        try:
+            with path.open("rb") as file, np.load(file, allow_pickle=False) as archive:
+                arrays = dict(archive)
+            version = int(arrays["schema_version"][0])
+            if version > STATE_VERSION:
+                raise NewerFormat(
+                    f"{path} was written by a newer Watchkeeper (version {version}, this one reads {STATE_VERSION}); "
+                    "upgrade, or delete the file to learn anew"
+                )
+            bins, memory, half_life = arrays["numbers"].tolist()
+            settings = UnivariateSettings(tuple(arrays["windows"].tolist()), int(bins), memory, half_life)
+            scorer = cls(len(arrays["origin"]), settings)
+            for name in _ARRAYS:
+                if arrays[name].shape != getattr(scorer, name).shape:
+                    raise ValueError(f"{name} has shape {arrays[name].shape}")
+                setattr(scorer, name, arrays[name])
+        except (OSError, EOFError, KeyError, ValueError, TypeError, IndexError, zipfile.BadZipFile) as error:
+            raise StoreError(f"the state of the metric score in {path} cannot be read: {error}") from error
+        return scorer
+
+
+class Refractory:
+    """Lets one score an event through: after a score of at least `level`, those of the next `points` become 0.
+
+    Works on n series at once; a point that has no value (NaN) does not count as passed.
+    """
+
+    def __init__(self, series: int, level: float, points: int) -> None:
+        self.level = level
+        self.points = points
+        self.left: Ints = np.zeros(series, np.int64)
+
+    def take(self, scores: Floats) -> Floats:
+        """Give the scores (n,) of one point with those that belong to an event already told set to 0."""
+        known = np.isfinite(scores)
+        quiet = self.left > 0
+        told = np.where(known & ~quiet, scores, 0.0)
+        self.left[known & quiet] -= 1
+        self.left[told >= self.level] = self.points
+        return told
