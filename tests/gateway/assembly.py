@@ -127,6 +127,7 @@ class Keeper:
             "learning": [vars(state) for state in self.learning()],
             "findings": {"open": 1, "opened_1h": 2},
             "incidents": self.incidents.counts(),
+            "notifications": [],
         }
 
     def backup(self, target: Path) -> BackupReport:

@@ -195,6 +195,15 @@ class Incidents:
             )
             return self._end(incident_id, before), self._grouper.incidents[new_id]
 
+    def notified(self, incident_id: str, text: str) -> None:
+        """Add to the timeline that somebody was told."""
+        with self._lock:
+            if self.store.get(incident_id) is None:
+                return
+            incident, before = self._begin(incident_id)
+            self._grouper.put(incident, Happening(self._now_unix_ns(), "notified", text))
+            self._commit(before)
+
     def set_diagnosis(self, incident_id: str, diagnosis: dict[str, Any]) -> Incident:
         """Keep what diagnosis made of an incident last; a new likeliest cause is told in the timeline."""
         with self._lock:
@@ -309,6 +318,8 @@ class Incidents:
             if self._outlet is not None:
                 self._outlet.enqueue(connection, news)
         self.store.tell(delta.incidents)
+        if self._outlet is not None and news:
+            self._outlet.wake()
 
 
 def _latest(incident: Incident) -> int:

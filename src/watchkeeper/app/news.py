@@ -24,6 +24,7 @@ class Event(StrEnum):
     RESOLVED = "resolved"
     REOPENED = "reopened"
     MERGED = "merged"
+    STILL = "still"
 
 
 class News(NamedTuple):
@@ -38,6 +39,9 @@ class Outlet(Protocol):
 
     def enqueue(self, connection: sqlite3.Connection, news: Sequence[News]) -> None:
         """Keep the news for delivery within the caller's transaction."""
+
+    def wake(self) -> None:
+        """Look for what waits, now that the transaction is committed."""
 
 
 def news_between(before: Incident | None, after: Incident) -> list[News]:

@@ -6,8 +6,9 @@ Transports and pages are not its business: receive/http.py, receive/grpc_server.
 from __future__ import annotations
 
 import logging
+import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,8 @@ from watchkeeper.app.findings import FindingStore
 from watchkeeper.app.housekeeping import Housekeeping, Task
 from watchkeeper.app.incident_store import IncidentStore
 from watchkeeper.app.incidents import Incidents
+from watchkeeper.app.notify.notifier import Notifier
+from watchkeeper.app.notify.targets import read_targets
 from watchkeeper.app.patterns import Patterns
 from watchkeeper.app.pipeline import Pipeline
 from watchkeeper.app.silences import Silences
@@ -75,13 +78,23 @@ class Watchkeeper:
         self.receiver = Receiver(self.store, self.ledger, self.tokens, settings)
         self.changes = Changes(self.store.metadata)
         self.silences = Silences(self.store.metadata, now_unix_ns=self._now_unix_ns)
+        self.notifier = Notifier(
+            self.store.metadata,
+            read_targets(settings.path("notify_file"), os.environ) if settings.text("notify_file") else [],
+            public_url=settings.text("public_url"),
+            attempts_max=settings.integer("notify_attempts_max"),
+            repeat_ns=int(settings.number("notify_repeat_s") * 1e9),
+            now_unix_ns=self._now_unix_ns,
+        )
         self.incidents = Incidents(
             self.store.metadata,
             IncidentStore(self.store.metadata),
             self.changes,
             settings=settings,
+            outlet=self.notifier,
             now_unix_ns=self._now_unix_ns,
         )
+        self.notifier.on_sent = self.incidents.notified
         self.tail = Tail(on_batch=self.changes.take)
         self._miner = TemplateMiner(templates_max=settings.integer("templates_max"))
         self.patterns = Patterns(self._miner)
@@ -101,6 +114,7 @@ class Watchkeeper:
                 Task("ledger", LEDGER_EVERY_S, self.ledger.flush),
                 Task("retention of findings", RETENTION_EVERY_S, self._delete_old_findings),
                 Task("incidents", INCIDENTS_EVERY_S, self.incidents.tick),
+                Task("reminders", RETENTION_EVERY_S, lambda: self.notifier.remind(self.incidents.store.get)),
                 Task("retention of incidents", RETENTION_EVERY_S, self._delete_old_incidents),
                 Task("checkpoint", CHECKPOINT_EVERY_S, self._checkpoint),
                 # Arrow keeps freed memory for itself; sealing and queries would leave hundreds of MiB behind.
@@ -117,6 +131,7 @@ class Watchkeeper:
             self._pipeline.submit(sequence, signal, batch)
         self.store.on_durable(self._pipeline.submit)
         self._pipeline.start()
+        self.notifier.start()
         self._housekeeping.start()
         self._ready = True
 
@@ -125,6 +140,7 @@ class Watchkeeper:
         self._ready = False
         self._housekeeping.stop()
         self._pipeline.stop()
+        self.notifier.stop()
         self._checkpoint()
         self.ledger.flush()
         self.store.close()
@@ -176,6 +192,7 @@ class Watchkeeper:
             "learning": [vars(state) for state in self.learning()],
             "findings": self.findings.counts(now),
             "incidents": self.incidents.counts(),
+            "notifications": self.notifier.status(),
         }
 
     def _ingest(self) -> dict[str, dict[str, float]]:
@@ -184,7 +201,7 @@ class Watchkeeper:
 
     def _problems(self, lag_s: float, failures: int, last_failure: str, quarantined: list[str]) -> list[str]:
         problems = [*self._checkpoints.problems, *self._housekeeping.problems(), *quarantined]
-        problems += [self.changes.problem] if self.changes.problem else []
+        problems += [*([self.changes.problem] if self.changes.problem else []), *self.notifier.problems()]
         if lag_s > LAG_DEGRADED_S:
             problems.append(f"detection is {lag_s:.0f} s behind what is received; lower the load or add cores")
         if failures:
@@ -198,18 +215,20 @@ class Watchkeeper:
         """Keep findings, from whatever source, and let them become incidents where they do."""
         marked = self.silences.mark(findings)
         self.findings.put(marked)
-        self.incidents.observe(marked, self._topology())
+        self.incidents.observe(marked, self._topology(marked))
 
-    def _topology(self) -> Topology | None:
+    def _topology(self, findings: Sequence[Finding] = ()) -> Topology | None:
+        """Give the topology of the hour that findings speak of."""
         topologies = getattr(self, "topologies", None)
-        now = self._now_unix_ns()
-        found: Topology | None = topologies.at(now - TOPOLOGY_NS, now) if topologies is not None else None
+        until = max((finding.last_unix_ns for finding in findings), default=self._now_unix_ns())
+        found: Topology | None = topologies.at(until - TOPOLOGY_NS, until) if topologies is not None else None
         return found
 
     def _delete_old_incidents(self) -> None:
         before = self._now_unix_ns() - int(self.settings.number("incidents_days_max") * DAY_S * 1e9)
         self.incidents.store.delete_ended_before(before)
         self.changes.delete_before(before)
+        self.notifier.delete_old()
         self.silences.delete_old()
 
     def _delete_old_findings(self) -> None:

@@ -106,7 +106,9 @@ def is_api_path(path: str) -> bool:
 
 
 def _methods(path: str) -> set[str]:
-    return {method for (method, known), _ in ROLES.items() if known != PAGE_PATH and _PATHS[known].match(path)}
+    # A path written out in the table is that route, though another's parameter would match it too.
+    matches = [path] if path in _PATHS else [known for known, form in _PATHS.items() if form.match(path)]
+    return {method for method, known in ROLES if known != PAGE_PATH and known in matches}
 
 
 def _require_json(request: Request) -> None:

@@ -114,6 +114,18 @@ class IncidentCounts(Shape):
     opened_24h: int
 
 
+class NotificationState(Shape):
+    """How one target of notifications fares; sent counts from the start of the program."""
+
+    name: str
+    type: str
+    waiting: int
+    dead: int = Field(description="Given up after `notify_attempts_max` attempts, or refused for good.")
+    last_error: str
+    sent: int
+    last_sent_unix_ns: UnixNs
+
+
 class Status(Shape):
     """The state of everything."""
 
@@ -131,6 +143,7 @@ class Status(Shape):
     learning: list[Learning]
     findings: FindingCounts
     incidents: IncidentCounts
+    notifications: list[NotificationState]
 
 
 class LedgerRow(Shape):

@@ -24,6 +24,7 @@ from watchkeeper.signals.finding import (
 )
 
 VERSION = "4"
+OWN_LABEL = "watchkeeper_incident"
 ALERTS_MAX = 1_000
 TEXT_CHARACTERS_MAX = 2_000
 LABELS_MAX = 100
@@ -53,7 +54,14 @@ def findings_from_webhook(payload: Mapping[str, Any], now_unix_ns: int) -> list[
         raise MalformedTelemetry(
             f"`alerts` must be a list of at most {ALERTS_MAX}; set max_alerts of the webhook lower"
         )
-    return [_finding(alert, position, now_unix_ns) for position, alert in enumerate(alerts)]
+    return [
+        _finding(alert, position, now_unix_ns) for position, alert in enumerate(alerts) if not _is_own(alert, position)
+    ]
+
+
+def _is_own(alert: Any, position: int) -> bool:
+    """Tell whether Watchkeeper sent this alert itself; it must not come round as a finding."""
+    return isinstance(alert, dict) and OWN_LABEL in _texts(alert, "labels", position)
 
 
 def _finding(alert: Any, position: int, now_unix_ns: int) -> Finding:
