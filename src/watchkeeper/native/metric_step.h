@@ -72,19 +72,22 @@ INLINE void NAME(step)(double held[FIELDS][TILE], int64_t lane, const double *va
     D share = 1.0 / (count + 1.0);
     D rate = LARGER(state[RATE], share);
     I above = (over > 0.0);
-    D tail = state[TAIL] + (0.01 + 0.25 * share) * PICK(above, ALL(0.98), ALL(-0.02));
-    D excess = state[EXCESS] + 0.05 * (SMALLER(over, ALL(2.0)) - state[EXCESS]);
-    state[TAIL] = LEARNED(LARGER(tail, ALL(1.0)), state[TAIL]);
-    state[EXCESS] = PICK(plain ? above : (learns & above), LARGER(excess, ALL(0.15)), state[EXCESS]);
+    D calm = PICK(state[HEAT] > 2.0, ALL(0.1), ALL(1.0));
+    D tail = state[TAIL] + calm * SMALLER(0.05 + 5.0 * share, ALL(0.5)) * PICK(above, ALL(0.98), ALL(-0.02));
+    D weight = calm * (0.02 + 6.0 * share);
+    D excess = state[EXCESS] + SMALLER(weight, ALL(0.2)) * (SMALLER(over, 4.0 * state[EXCESS]) - state[EXCESS]);
+    I steady = (count >= 8.0), learns_tail = plain ? steady : (learns & steady);
+    state[TAIL] = PICK(learns_tail, LARGER(tail, ALL(1.0)), state[TAIL]);
+    state[EXCESS] = PICK(learns_tail & above, LARGER(excess, ALL(0.2)), state[EXCESS]);
     state[HEAT] = SAID(state[HEAT] + 0.3 * (SMALLER(surprise, ALL(8.0)) - state[HEAT]), state[HEAT]);
     state[FAST] = LEARNED(fast, state[FAST]);
 
-    D clip = PICK(still, 0.3 * size, PICK(count < 8.0, size, 3.0 * safe));
+    D clip = PICK(still, 0.3 * size, PICK(steady, 3.0 * safe, size));
     D kept = SMALLER(size, clip);
     state[SCALE] = LEARNED(scale + rate * (kept - scale), scale);
     state[LEVEL] = LEARNED(level + rate * PICK(off < 0.0, -kept, kept), level);
 
-    D reach = PICK(warm, 0.5 * safe, size), fade = 0.02 * state[RATE];
+    D reach = PICK(warm, 0.5 * safe, size), fade = PICK(warm, 0.02 * state[RATE], ALL(0.0));
     D raised = PICK(x > high, high + SMALLER(x - high, reach), high - fade * (high - level));
     D lowered = PICK(x < low, low - SMALLER(low - x, reach), low + fade * (level - low));
     state[HIGH] = LEARNED(raised, high);

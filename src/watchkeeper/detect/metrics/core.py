@@ -19,8 +19,8 @@ from watchkeeper.native.library import native_library
 CORE_VERSION = 1
 SURPRISE_MAX = 12.0
 TAIL_SHARE = 0.02
-TAIL_FIRST = 2.0
-EXCESS_FIRST = 0.5
+TAIL_FIRST = 1.5
+EXCESS_FIRST = 0.4
 
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
@@ -55,8 +55,11 @@ class Field(IntEnum):
 
 
 class Scores(NamedTuple):
-    """surprise: (T, n) 0..SURPRISE_MAX, higher = more anomalous, 0 for NaN and while warming up. standard: (T, n)
-    signed deviation in scales, -64..64, NaN for NaN."""
+    """What an update gives.
+
+    surprise: (T, n) 0..SURPRISE_MAX, higher = more anomalous, 0 for NaN and while warming up. standard: (T, n) signed
+    deviation in scales, -64..64, NaN for NaN.
+    """
 
     surprise: Floats
     standard: Floats
@@ -72,7 +75,7 @@ class SeriesState:
     @property
     def capacity(self) -> int:
         """Give how many series there is room for."""
-        return self.fields.shape[1]
+        return int(self.fields.shape[1])
 
     def grow(self, capacity: int) -> None:
         """Make room for `capacity` series, never less than there is now."""
@@ -98,7 +101,7 @@ class SeriesState:
         rows = np.ascontiguousarray(rows, np.int64)
         if values.ndim != 2 or values.shape[1] != len(rows):
             raise ValueError(f"values of shape {values.shape} do not fit {len(rows)} rows")
-        if len(rows) and not (0 <= int(rows.min()) and int(rows.max()) < self.capacity):
+        if len(rows) and not (int(rows.min()) >= 0 and int(rows.max()) < self.capacity):
             raise IndexError(f"a row is not in 0..{self.capacity - 1}")
         scores = out or Scores(np.empty_like(values), np.empty_like(values))
         if any(one.shape != values.shape or not one.flags.c_contiguous or one.dtype != np.float64 for one in scores):
@@ -125,6 +128,12 @@ class SeriesState:
                 scores.surprise[at], scores.standard[at] = twin_step(state, row)
         self.fields[:, rows] = state
         return scores
+
+    def copy(self) -> SeriesState:
+        """Give a state of its own with the same content."""
+        other = SeriesState(0)
+        other.fields, other._update = self.fields.copy(), self._update
+        return other
 
     def use_twin(self) -> None:
         """Judge by the twin in Python from now on."""
@@ -159,7 +168,7 @@ def twin_step(state: Floats, value: Floats) -> tuple[Floats, Floats]:
 
     share = 1.0 / (count + 1.0)
     rate = _larger(state[Field.RATE], share)
-    _learn_tail(state, learns, said, over, surprise, 0.01 + 0.25 * share)
+    _learn_tail(state, learns, said, over, surprise, share)
     state[Field.FAST] = np.where(learns, fast, state[Field.FAST])
 
     clip = np.where(still, 0.3 * size, np.where(count < 8.0, size, 3.0 * safe))
@@ -167,8 +176,9 @@ def twin_step(state: Floats, value: Floats) -> tuple[Floats, Floats]:
     state[Field.SCALE] = np.where(learns, scale + rate * (held - scale), scale)
     state[Field.LEVEL] = np.where(learns, level + rate * np.where(off < 0.0, -held, held), level)
 
-    reach = np.where(count >= state[Field.WARM], 0.5 * safe, size)
-    fade = 0.02 * state[Field.RATE]
+    warm = count >= state[Field.WARM]
+    reach = np.where(warm, 0.5 * safe, size)
+    fade = np.where(warm, 0.02 * state[Field.RATE], 0.0)
     raised = np.where(x > high, high + _smaller(x - high, reach), high - fade * (high - level))
     lowered = np.where(x < low, low - _smaller(low - x, reach), low + fade * (level - low))
     state[Field.HIGH] = np.where(learns, raised, high)
@@ -187,12 +197,20 @@ def twin_step(state: Floats, value: Floats) -> tuple[Floats, Floats]:
 
 
 def _learn_tail(
-    state: Floats, learns: npt.NDArray[np.bool_], said: npt.NDArray[np.bool_], over: Floats, surprise: Floats, young: Floats
+    state: Floats,
+    learns: npt.NDArray[np.bool_],
+    said: npt.NDArray[np.bool_],
+    over: Floats,
+    surprise: Floats,
+    share: Floats,
 ) -> None:
-    tail = state[Field.TAIL] + young * np.where(over > 0.0, 0.98, -0.02)
-    excess = state[Field.EXCESS] + 0.05 * (_smaller(over, 2.0) - state[Field.EXCESS])
-    state[Field.TAIL] = np.where(learns, _larger(tail, 1.0), state[Field.TAIL])
-    state[Field.EXCESS] = np.where(learns & (over > 0.0), _larger(excess, 0.15), state[Field.EXCESS])
+    calm = np.where(state[Field.HEAT] > 2.0, 0.1, 1.0)
+    tail = state[Field.TAIL] + calm * _smaller(0.05 + 5.0 * share, 0.5) * np.where(over > 0.0, 0.98, -0.02)
+    weight = _smaller(calm * (0.02 + 6.0 * share), 0.2)
+    excess = state[Field.EXCESS] + weight * (_smaller(over, 4.0 * state[Field.EXCESS]) - state[Field.EXCESS])
+    steady = learns & (state[Field.COUNT] >= 8.0)
+    state[Field.TAIL] = np.where(steady, _larger(tail, 1.0), state[Field.TAIL])
+    state[Field.EXCESS] = np.where(steady & (over > 0.0), _larger(excess, 0.2), state[Field.EXCESS])
     heat = state[Field.HEAT] + 0.3 * (_smaller(surprise, 8.0) - state[Field.HEAT])
     state[Field.HEAT] = np.where(said, heat, state[Field.HEAT])
 

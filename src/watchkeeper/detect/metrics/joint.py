@@ -1,0 +1,45 @@
+"""An entity's joint deviation: many of its metrics a little off at once, though none is far off by itself.
+
+Enters: the standardised values (in scales) of an entity's channels in one window. Leaves: one number, >= 0, higher =
+further off. `JointScorer` is the seam for other scorers of one entity; the default here serves all entities at once.
+"""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+Floats = npt.NDArray[np.float64]
+Ints = npt.NDArray[np.int64]
+
+CLIP = 8.0
+CHANNELS_MIN = 4
+
+
+class JointScorer(Protocol):
+    """Scores the vectors of one entity, in order of time."""
+
+    def score_learn(self, block: Floats) -> Floats:
+        """Give the score (T,) of each vector of the block (T, m), >= 0, higher = more anomalous; then learn from it."""
+
+    def arrays(self) -> dict[str, npt.NDArray[np.generic]]:
+        """Give the state to save."""
+
+    def take(self, arrays: dict[str, npt.NDArray[np.generic]]) -> None:
+        """Take up what `arrays` gave."""
+
+
+def root_mean_square(standards: Floats, entities: Ints, count: int) -> tuple[Floats, Ints]:
+    """Give each entity's root mean square of its standardised values, each clipped at CLIP, and how many it has.
+
+    standards: (n,) without NaN. entities: (n,) in 0..count - 1. The clip keeps one wild channel from speaking for all.
+
+    >>> [each.tolist() for each in root_mean_square(np.array([3.0, 4.0, 1.0]), np.array([0, 0, 1]), 2)]
+    [[3.5355339059327378, 1.0], [2, 1]]
+    """
+    clipped = np.clip(standards, -CLIP, CLIP)
+    sizes = np.bincount(entities, minlength=count)
+    squares = np.bincount(entities, clipped * clipped, minlength=count)
+    return np.sqrt(squares / np.maximum(sizes, 1)), sizes
