@@ -38,7 +38,7 @@ class Bands(NamedTuple):
 
 
 def bands_of(logs: Floats) -> Bands:
-    """Learn the bands of columns. logs: (n, k) natural logarithms, NaN where there is none. Cost: a sort of each column.
+    """Learn the bands of columns. logs: (n, k) natural logarithms, NaN where none. Cost: a sort of each column.
 
     A column without a value has bands of NaN, by which nothing scores.
 
