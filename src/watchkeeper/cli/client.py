@@ -67,6 +67,15 @@ class Client:
         """Post JSON and get JSON."""
         return self._json("POST", path, content=orjson.dumps(body), headers={"Content-Type": "application/json"})
 
+    def delete(self, path: str) -> None:
+        """Delete what stands there."""
+        try:
+            response = self._http.delete(path)
+        except httpx.TransportError as error:
+            raise self._unreachable(error) from error
+        if not response.is_success:
+            raise self._refusal(response)
+
     def events(self, path: str, parameters: Mapping[str, object] | None = None) -> Iterator[Event]:
         """Give the events of a stream without end; a broken stream is taken up again after a growing pause.
 

@@ -40,6 +40,8 @@ COMMANDS: dict[str, Entry] = {
     "status": Entry("watchkeeper.cli.status", "Show the ingest ledger, sizes, rates, learning and problems."),
     "logs": Entry("watchkeeper.cli.logs", "Search, follow or summarise logs."),
     "findings": Entry("watchkeeper.cli.findings", "List what is out of the ordinary, or show one finding's evidence."),
+    "incidents": Entry("watchkeeper.cli.incidents", "List, show and work on incidents; silences and changes."),
+    "explain": Entry("watchkeeper.cli.explain", "Explain an incident: causes with evidence for and against, report."),
     "sql": Entry("watchkeeper.cli.sql", "Run a reading SQL statement over logs, metrics and spans."),
     "replay": Entry("watchkeeper.cli.replay", "Send a log file or a data set as OTLP to any collector."),
     "data": Entry("watchkeeper.cli.data", "List, fetch and verify public data sets."),
