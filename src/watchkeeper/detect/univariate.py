@@ -31,12 +31,32 @@ ZOOM_EVERY = 64
 ZOOM_SHARE = 0.25
 """When all that is remembered lies in this share of the range, the range narrows to twice what is occupied."""
 OCCUPIED_MIN = 0.5
+"""A bin is occupied when what is remembered in it weighs at least half a new value."""
 
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
-Flags = npt.NDArray[np.bool_]
 
-_ARRAYS = ("origin", "points", "ring", "low", "high", "mass", "counts", "outside", "outmost", "rarities", "learned")
+_BEYOND: Floats = np.triu(np.ones((RARITY_BINS, RARITY_BINS)), 1)
+"""Row b selects the bins above b."""
+
+WEIGHT_MAX = 1e6
+"""Counts are scaled back when the weight of a new value, which grows so that old ones need no decay, exceeds this."""
+
+_ARRAYS = (
+    "origin",
+    "points",
+    "ring",
+    "low",
+    "high",
+    "counts",
+    "mass",
+    "outside",
+    "outmost",
+    "weight",
+    "rarities",
+    "learned",
+    "rarity_weight",
+)
 
 
 class UnivariateSettings(NamedTuple):
@@ -47,7 +67,7 @@ class UnivariateSettings(NamedTuple):
     """
 
     windows: tuple[int, ...] = (1, 4, 12)
-    bins: int = 50
+    bins: int = 64
     memory: float = 5_000.0
     calibration_half_life: float = 2_000.0
 
@@ -56,8 +76,8 @@ class UnivariateScorer:
     """Scores n series, one value of each at a time; learns from every value after it was scored.
 
     A score is >= 0, higher = more anomalous, and grows with what is known: log10(2 (n + 1)) is the most that the n-th
-    value of a new series can get. State: about (bins + 100) x 8 bytes for each window of each series, whatever the age.
-    Cost of a step: some 60 numpy operations on (n x windows, bins).
+    value of a new series can get. State: about (bins + 110) x 8 bytes for each window of each series, whatever the age.
+    Cost of a step: some 80 numpy operations on (n x windows,) and one on (n x windows, 100).
     """
 
     def __init__(self, series: int, settings: UnivariateSettings | None = None) -> None:
@@ -70,36 +90,46 @@ class UnivariateScorer:
         self.ring: Floats = np.zeros((series, max(self.settings.windows)))
         self.low: Floats = np.zeros(rows)
         self.high: Floats = np.zeros(rows)
-        self.mass: Floats = np.zeros(rows)
         self.counts: Floats = np.zeros((rows, bins))
+        self.mass: Floats = np.zeros(rows)
         self.outside: Floats = np.zeros(rows)
         self.outmost: Floats = np.tile([np.inf, -np.inf], (rows, 1))
+        self.weight: Floats = np.ones(rows)
         self.rarities: Floats = np.zeros((rows, RARITY_BINS))
         self.learned: Floats = np.zeros(rows)
+        self.rarity_weight: Floats = np.ones(rows)
 
     def take(self, values: Floats) -> Floats:
         """Give the score (n,) of one value of each series (n,) and learn from it.
 
         NaN and infinite values score 0 and leave the state of their series as it was.
         """
-        scores = np.zeros(self.series)
+        scores: Floats = self.take_windows(values).mean(axis=1)
+        return scores
+
+    def take_block(self, values: Floats) -> Floats:
+        """Give the scores (n, T) of a block of values (n, T), oldest first; the same as T calls of `take`."""
+        scores = np.zeros(values.shape)
+        for step, column in enumerate(np.ascontiguousarray(values.T)):
+            scores[:, step] = self.take(column)
+        return scores
+
+    def take_windows(self, values: Floats) -> Floats:
+        """Do as `take`, but give the score of each window length (n, windows): which of them is unusual."""
+        windows = len(self.settings.windows)
+        scores = np.zeros((self.series, windows))
         known = np.flatnonzero(np.isfinite(values))
         if not len(known):
             return scores
         new = known[self.points[known] == 0]
         self.origin[new] = values[new]
         means = self._window_means(known, values[known] - self.origin[known])
-        windows = len(self.settings.windows)
         rows = (known[:, None] * windows + np.arange(windows)).ravel()
         rarity = self._rarity(rows, means.ravel())
-        scores[known] = self._frequency(rows, rarity).reshape(-1, windows).mean(axis=1)
+        scores[known] = self._frequency(rows, rarity).reshape(-1, windows)
         self.points[known] += 1
         self._zoom(known)
         return scores
-
-    def take_block(self, values: Floats) -> Floats:
-        """Give the scores (n, T) of a block of values (n, T), oldest first; the same as T calls of `take`."""
-        return np.stack([self.take(column) for column in np.ascontiguousarray(values.T)], axis=1)
 
     def _window_means(self, known: Ints, values: Floats) -> Floats:
         """Give the means (k, windows) over the last points; a young series has fewer."""
@@ -116,24 +146,26 @@ class UnivariateScorer:
         """Give 1 / (share of past values near each value), 0 for a series that never varied; then count the value."""
         self._widen(rows, values)
         bins = self.settings.bins
-        low, high, mass, counts = self.low[rows], self.high[rows], self.mass[rows], self.counts[rows]
+        low, high, mass, weight = self.low[rows], self.high[rows], self.mass[rows], self.weight[rows]
         width = high - low
-        flat = width <= 0
         out = (values < low) | (values > high)
-        inside = ~(flat | out)
-        place = (values - low) / np.where(flat, 1.0, width) * bins
-        place = np.clip(place, 0, bins - 1).astype(np.int64)
-        each = np.arange(len(rows))
-        before = np.where(place > 0, counts[each, np.maximum(place - 1, 0)], 0.0)
-        after = np.where(place < bins - 1, counts[each, np.minimum(place + 1, bins - 1)], 0.0)
-        near = counts[each, place] + 0.5 * (before + after) + 1.0
-        rarity = np.where(inside, mass / near, np.where(out, mass / np.maximum(self.outside[rows], 1.0), 0.0))
-        keep = 1.0 - 1.0 / self.settings.memory
-        counts *= keep
-        counts[each[inside], place[inside]] += 1.0
-        self.counts[rows] = counts
-        self.outside[rows] *= keep
-        self.mass[rows] = mass * keep + 1.0
+        inside = (width > 0) & ~out
+        place = np.where(inside, values - low, 0.0) / np.where(inside, width, 1.0) * bins
+        place = np.minimum(place.astype(np.int64), bins - 1)
+        before = np.where(place > 0, self.counts[rows, np.maximum(place - 1, 0)], 0.0)
+        after = np.where(place < bins - 1, self.counts[rows, np.minimum(place + 1, bins - 1)], 0.0)
+        near = self.counts[rows, place] + 0.5 * (before + after) + weight
+        rarity = np.where(inside, mass / near, np.where(out, mass / np.maximum(self.outside[rows], weight), 0.0))
+        self.counts[rows[inside], place[inside]] += weight[inside]
+        self.mass[rows] = mass + weight
+        self.weight[rows] = weight / (1.0 - 1.0 / self.settings.memory)
+        heavy = rows[self.weight[rows] > WEIGHT_MAX]
+        if len(heavy):
+            scale = 1.0 / self.weight[heavy]
+            self.counts[heavy] *= scale[:, None]
+            self.mass[heavy] *= scale
+            self.outside[heavy] *= scale
+            self.weight[heavy] = 1.0
         return rarity
 
     def _widen(self, rows: Ints, values: Floats) -> None:
@@ -145,11 +177,14 @@ class UnivariateScorer:
         if not out.any():
             return
         rows, values = rows[out], values[out]
-        self.outside[rows] += 1.0
+        weight = self.weight[rows]
+        self.outside[rows] += weight
         self.outmost[rows, 0] = np.minimum(self.outmost[rows, 0], values)
         self.outmost[rows, 1] = np.maximum(self.outmost[rows, 1], values)
         due = (
-            (self.low[rows] == self.high[rows]) | (self.mass[rows] < YOUNG_POINTS) | (self.outside[rows] > OUTSIDE_MAX)
+            (self.low[rows] == self.high[rows])
+            | (self.mass[rows] < YOUNG_POINTS * weight)
+            | (self.outside[rows] > OUTSIDE_MAX * weight)
         )
         for row in rows[due].tolist():
             old_low, old_high = float(self.low[row]), float(self.high[row])
@@ -182,7 +217,7 @@ class UnivariateScorer:
             return
         windows, bins = len(self.settings.windows), self.settings.bins
         rows = (due[:, None] * windows + np.arange(windows)).ravel()
-        occupied = self.counts[rows] >= OCCUPIED_MIN
+        occupied = self.counts[rows] >= OCCUPIED_MIN * self.weight[rows, None]
         first = occupied.argmax(axis=1)
         last = bins - 1 - occupied[:, ::-1].argmax(axis=1)
         narrow = occupied.any(axis=1) & (last - first + 1 < ZOOM_SHARE * bins)
@@ -194,19 +229,22 @@ class UnivariateScorer:
 
     def _frequency(self, rows: Ints, rarity: Floats) -> Floats:
         """Give -log10 of the share of past points at least as rare, 0 where nothing varied; then count this one."""
-        past, learned = self.rarities[rows], self.learned[rows]
         varied = rarity > 0
         place = (np.log(np.where(varied, rarity, 1.0)) - RARITY_LOG_MIN) * RARITY_BINS_PER_E
         place = np.clip(np.where(varied, place, 0), 0, RARITY_BINS - 1).astype(np.int64)
-        each = np.arange(len(rows))
-        total = np.cumsum(past, axis=1)
-        beyond = np.maximum(total[:, -1] - total[each, place], 0.0) + 0.5 * past[each, place]
-        score = np.where(varied, -np.log10((beyond + 0.5) / (learned + 1.0)), 0.0)
-        keep = 0.5 ** (1.0 / self.settings.calibration_half_life)
-        past *= keep
-        past[each, place] += 1.0
-        self.rarities[rows] = past
-        self.learned[rows] = learned * keep + 1.0
+        learned, weight = self.learned[rows], self.rarity_weight[rows]
+        past = self.rarities if len(rows) == len(self.rarities) else self.rarities[rows]
+        beyond = np.einsum("rb,rb->r", past, _BEYOND[place]) + 0.5 * self.rarities[rows, place]
+        score = np.where(varied, -np.log10((beyond + 0.5 * weight) / (learned + weight)), 0.0)
+        self.rarities[rows, place] += weight
+        self.learned[rows] = learned + weight
+        self.rarity_weight[rows] = weight * 2.0 ** (1.0 / self.settings.calibration_half_life)
+        heavy = rows[self.rarity_weight[rows] > WEIGHT_MAX]
+        if len(heavy):
+            scale = 1.0 / self.rarity_weight[heavy]
+            self.rarities[heavy] *= scale[:, None]
+            self.learned[heavy] *= scale
+            self.rarity_weight[heavy] = 1.0
         return np.maximum(score, 0.0)
 
     def save(self, path: Path) -> None:
