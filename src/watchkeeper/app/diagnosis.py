@@ -32,10 +32,10 @@ log = logging.getLogger(__name__)
 class Incidents(Protocol):
     """What is needed of the incidents."""
 
-    def get(self, identifier: str) -> Incident | None:
-        """Give one, or None."""
+    def get(self, incident_id: str) -> Incident:
+        """Give one; raises NotFound."""
 
-    def set_diagnosis(self, identifier: str, diagnosis: dict[str, Any]) -> None:
+    def set_diagnosis(self, incident_id: str, diagnosis: dict[str, Any]) -> Incident:
         """Keep what was made of it."""
 
 
@@ -76,7 +76,7 @@ class Diagnoses:
         self._diagnose = diagnose
         self._clock = clock
         self._due: list[tuple[float, str]] = []
-        self._seen_s: dict[str, float] = {}
+        self._findings_known: dict[str, int] = {}
         self._changed = threading.Condition()
         self._stopping = False
         self._thread = threading.Thread(target=self._run, name="diagnosis", daemon=True)
@@ -97,24 +97,30 @@ class Diagnoses:
 
     def notice(self, incidents: Sequence[Incident]) -> None:
         """Look at these incidents soon, and again as their evidence grows; never blocks."""
-        now = self._clock()
         with self._changed:
             for incident in incidents:
-                if incident.state in {IncidentState.MERGED, IncidentState.RESOLVED}:
-                    self._seen_s.pop(incident.id, None)
-                elif incident.id not in self._seen_s:
-                    self._seen_s[incident.id] = now
-                    for after_s in LOOKS_AFTER_S:
-                        heapq.heappush(self._due, (now + after_s, incident.id))
-                elif not any(identifier == incident.id and at < now + AGAIN_AFTER_S for at, identifier in self._due):
-                    heapq.heappush(self._due, (now + AGAIN_AFTER_S, incident.id))
+                self._schedule(incident)
             self._changed.notify_all()
 
-    def explain(self, identifier: str) -> dict[str, Any] | None:
-        """Diagnose one incident now and keep the result; None when there is no such incident. Raises QueryError."""
+    def _schedule(self, incident: Incident) -> None:
+        now, findings = self._clock(), len(incident.finding_ids)
+        known = self._findings_known.get(incident.id)
+        if incident.state in {IncidentState.MERGED, IncidentState.RESOLVED}:
+            self._findings_known.pop(incident.id, None)
+            return
+        self._findings_known[incident.id] = findings
+        if known is None:
+            for after_s in LOOKS_AFTER_S:
+                heapq.heappush(self._due, (now + after_s, incident.id))
+        elif findings > known and not self._is_due(incident.id, now + AGAIN_AFTER_S):
+            heapq.heappush(self._due, (now + AGAIN_AFTER_S, incident.id))
+
+    def _is_due(self, identifier: str, before_s: float) -> bool:
+        return any(other == identifier and at <= before_s for at, other in self._due)
+
+    def explain(self, identifier: str) -> dict[str, Any]:
+        """Diagnose one incident now and keep the result. Raises NotFound, and QueryError when the store cannot say."""
         incident = self._incidents.get(identifier)
-        if incident is None:
-            return None
         findings = self._sources.findings(incident.finding_ids)
         diagnosis = self._diagnose(incident, findings, self._window(incident, findings))
         self._incidents.set_diagnosis(identifier, diagnosis)
@@ -162,7 +168,7 @@ class Diagnoses:
                 now = self._clock()
                 if self._due and self._due[0][0] <= now:
                     _, identifier = heapq.heappop(self._due)
-                    if identifier in self._seen_s:
+                    if identifier in self._findings_known:
                         self._due = [(at, other) for at, other in self._due if other != identifier or at > now]
                         heapq.heapify(self._due)
                         return identifier

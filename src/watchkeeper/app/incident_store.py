@@ -11,7 +11,7 @@ import json
 import queue
 import sqlite3
 import threading
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, NamedTuple
 
@@ -53,6 +53,7 @@ class IncidentStore:
     def __init__(self, metadata: Metadata) -> None:
         self._metadata = metadata
         self._subscribers: list[queue.Queue[Incident]] = []
+        self._callbacks: list[Callable[[builtins.list[Incident]], None]] = []
         self._lock = threading.Lock()
         metadata.ensure("incidents", 1, _SCHEMA)
 
@@ -77,10 +78,17 @@ class IncidentStore:
         )
         connection.execute("INSERT OR REPLACE INTO incident_clock VALUES (1, ?, ?)", clock)
 
+    def on_change(self, callback: Callable[[builtins.list[Incident]], None]) -> None:
+        """Call this with incidents that changed, in the thread that changed them; it must not block."""
+        self._callbacks.append(callback)
+
     def tell(self, incidents: Iterable[Incident]) -> None:
         """Tell subscribers; a full one misses its oldest."""
+        incidents = builtins.list(incidents)
+        for callback in self._callbacks:
+            callback(incidents)
         with self._lock:
-            subscribers = list(self._subscribers)
+            subscribers = builtins.list(self._subscribers)
         for subscriber in subscribers:
             for incident in incidents:
                 _offer(subscriber, incident)

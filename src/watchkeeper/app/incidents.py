@@ -280,7 +280,7 @@ class Incidents:
     def _move_clock(self, event_unix_ns: int) -> None:
         # A sender whose clock runs ahead must not make time jump for everyone.
         event_unix_ns = min(event_unix_ns, self._now_unix_ns())
-        if event_unix_ns > self._clock.event_unix_ns:
+        if not self._clock.event_unix_ns or event_unix_ns > self._event_now(self._now_unix_ns()):
             self._clock = Kept(event_unix_ns, self._now_unix_ns())
 
     def _fits(self, change: Change, incident: Incident) -> bool:

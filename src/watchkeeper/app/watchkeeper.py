@@ -16,6 +16,8 @@ import pyarrow as pa
 
 from watchkeeper.app.changes import Changes
 from watchkeeper.app.checkpoint import Checkpoints
+from watchkeeper.app.detectors import learned, make_detectors
+from watchkeeper.app.diagnosis import Diagnoses, Sources
 from watchkeeper.app.findings import FindingStore
 from watchkeeper.app.housekeeping import Housekeeping, Task
 from watchkeeper.app.incident_store import IncidentStore
@@ -26,8 +28,8 @@ from watchkeeper.app.patterns import Patterns
 from watchkeeper.app.pipeline import Pipeline
 from watchkeeper.app.silences import Silences
 from watchkeeper.app.tail import Tail
+from watchkeeper.app.verdict import Verdict
 from watchkeeper.detect.base import LearningState
-from watchkeeper.detect.logs import LogDetector
 from watchkeeper.patterns.miner import TemplateMiner
 from watchkeeper.receive.decode import decode, decoder_name
 from watchkeeper.receive.ledger import Ledger
@@ -43,6 +45,7 @@ from watchkeeper.store.wal import Entry
 from watchkeeper.version import __version__
 
 CHECKPOINT_EVERY_S = 60.0
+CHANGES_MAX = 1_000
 LEDGER_EVERY_S = 1.0
 INCIDENTS_EVERY_S = 1.0
 RETENTION_EVERY_S = 60.0
@@ -98,16 +101,22 @@ class Watchkeeper:
         self.tail = Tail(on_batch=self.changes.take)
         self._miner = TemplateMiner(templates_max=settings.integer("templates_max"))
         self.patterns = Patterns(self._miner)
-        self._log_detector = LogDetector(
-            self.patterns.text,
-            warmup_s=settings.number("detect_warmup_s"),
-            window_s=settings.number("detect_window_s"),
-            close_s=settings.number("finding_close_s"),
-            parameters=self.patterns.parameters,
+        self._detectors = make_detectors(settings, self.patterns)
+        self._pipeline = Pipeline(self.store, self._miner, self._detectors, tail=self.tail, publish=self.publish)
+        self.diagnoses = Diagnoses(
+            self.incidents,
+            Sources(
+                store=self.store,
+                topology=self.topology,
+                findings=self._findings_of,
+                changes=lambda start, end: self.changes.list(from_unix_ns=start, to_unix_ns=end, limit=CHANGES_MAX)[0],
+                template_text=self.patterns.text,
+                event_time_unix_ns=self._pipeline.event_time_unix_ns,
+            ),
+            Verdict(),
         )
-        self._pipeline = Pipeline(
-            self.store, self._miner, {Signal.LOGS: self._log_detector}, tail=self.tail, publish=self.publish
-        )
+        self.incidents.explainer = self.diagnoses.explain
+        self.incidents.store.on_change(self.diagnoses.notice)
         self._checkpoints = Checkpoints(home / "state")
         self._housekeeping = Housekeeping(
             [
@@ -131,6 +140,7 @@ class Watchkeeper:
             self._pipeline.submit(sequence, signal, batch)
         self.store.on_durable(self._pipeline.submit)
         self._pipeline.start()
+        self.diagnoses.start()
         self.notifier.start()
         self._housekeeping.start()
         self._ready = True
@@ -140,6 +150,7 @@ class Watchkeeper:
         self._ready = False
         self._housekeeping.stop()
         self._pipeline.stop()
+        self.diagnoses.stop()
         self.notifier.stop()
         self._checkpoint()
         self.ledger.flush()
@@ -154,7 +165,7 @@ class Watchkeeper:
 
     def learning(self) -> list[LearningState]:
         """Tell, for each service, how far learning has come."""
-        return self._log_detector.learning()
+        return learned(self._detectors)
 
     def backup(self, target: Path) -> BackupReport:
         """Write a verified copy of everything stored, learned state included, while it is in use; raises StoreError."""
@@ -217,12 +228,19 @@ class Watchkeeper:
         self.findings.put(marked)
         self.incidents.observe(marked, self._topology(marked))
 
-    def _topology(self, findings: Sequence[Finding] = ()) -> Topology | None:
-        """Give the topology of the hour that findings speak of."""
+    def topology(self, from_unix_ns: int, to_unix_ns: int) -> Topology:
+        """Give the topology of a span of time, the hour before it included."""
         topologies = getattr(self, "topologies", None)
+        return Topology() if topologies is None else topologies.at(from_unix_ns - TOPOLOGY_NS, to_unix_ns)
+
+    def _topology(self, findings: Sequence[Finding] = ()) -> Topology:
+        """Give the topology of the hour that findings speak of."""
         until = max((finding.last_unix_ns for finding in findings), default=self._now_unix_ns())
-        found: Topology | None = topologies.at(until - TOPOLOGY_NS, until) if topologies is not None else None
-        return found
+        return self.topology(until, until)
+
+    def _findings_of(self, identifiers: Sequence[str]) -> list[Finding]:
+        found = (self.findings.get(identifier) for identifier in identifiers)
+        return [finding for finding in found if finding is not None]
 
     def _delete_old_incidents(self) -> None:
         before = self._now_unix_ns() - int(self.settings.number("incidents_days_max") * DAY_S * 1e9)
