@@ -1,0 +1,1 @@
+"""Which category of failure it is: by rules with no training, learned from labelled incidents, from text alone."""
