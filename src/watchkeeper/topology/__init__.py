@@ -1,1 +1,1 @@
-"""Builds and keeps the topology: from spans, from resource attributes and from a CMDB file."""
+"""What is there and how it hangs together; see builder.py, cmdb.py and topologies.py."""

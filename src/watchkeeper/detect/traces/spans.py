@@ -154,9 +154,9 @@ def read(batch: pa.RecordBatch, operations: Operations, *, learn: bool) -> Spans
     length = np.clip(_numbers(batch.column("duration_ns")), 0, None)
     ahead = (start + length > received + FUTURE_MAX_NS) & (received > 0)
     start = np.where(ahead, received - length, start)
-    trace = _hex(batch.column("trace_id"), 2)
+    trace = hex_ids(batch.column("trace_id"), 2)
     mixed = trace[:, 0] ^ (trace[:, 1] * np.uint64(0x9E3779B97F4A7C15))
-    key, parent = _hex(batch.column("span_id"), 1)[:, 0], _hex(batch.column("parent_span_id"), 1)[:, 0]
+    key, parent = hex_ids(batch.column("span_id"), 1)[:, 0], hex_ids(batch.column("parent_span_id"), 1)[:, 0]
     return Spans(
         numbers,
         _numbers(batch.column("kind")),
@@ -196,7 +196,7 @@ def _numbers(column: pa.Array) -> Ints:
     return np.asarray(column.to_numpy(zero_copy_only=False), np.int64)
 
 
-def _hex(column: pa.Array, words: int) -> Ids:
+def hex_ids(column: pa.Array, words: int) -> Ids:
     """Read hexadecimal ids (n,) as (n, words) numbers of 64 bits; what is shorter is filled with zeros behind."""
     texts = np.array(column.fill_null("").to_pylist(), dtype=f"S{16 * words}")
     nibbles = _NIBBLES[texts.view(np.uint8).reshape(len(texts), words, 16)]

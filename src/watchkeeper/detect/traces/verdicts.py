@@ -21,7 +21,7 @@ from watchkeeper.detect.traces.shares import share_score
 
 LATENCY_SCORE_MIN, LATENCY_SCORE_MASSIVE = 3.0, 6.0
 LATENCY_RATIO_MIN, LATENCY_RATIO_MASSIVE = 1.5, 4.0
-LATENCY_SPANS_MASSIVE = 8
+LATENCY_SPANS_MIN, LATENCY_SPANS_MASSIVE = 3, 8
 GAP_RATIO_MIN, GAP_SHARE_MIN = 2.0, 0.25
 LATENCY_SCORE_WEAK, FAILURES_SCORE_WEAK = 2.0, 1.5
 FAILURES_SCORE_MIN, FAILURES_SCORE_MASSIVE = 4.0, 6.0
@@ -68,7 +68,8 @@ def _slow(sample: Sample, figures: Figures, bands: Bands, scores: Floats) -> Sus
         ratio = math.exp(min(50.0, figures[column] - bands.middle[place]))
         if score < LATENCY_SCORE_WEAK:
             continue
-        weak = score < LATENCY_SCORE_MIN or ratio < LATENCY_RATIO_MIN
+        many = np.count_nonzero(np.log(sample.seconds) > bands.start[place]) >= LATENCY_SPANS_MIN
+        weak = score < LATENCY_SCORE_MIN or ratio < LATENCY_RATIO_MIN or not many
         massive = score >= LATENCY_SCORE_MASSIVE and ratio >= LATENCY_RATIO_MASSIVE
         massive &= len(sample.seconds) >= LATENCY_SPANS_MASSIVE
         usual, high = math.exp(bands.middle[place]), math.exp(bands.start[place])
