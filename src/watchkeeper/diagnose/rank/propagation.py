@@ -20,6 +20,11 @@ from watchkeeper.signals.topology import NodeKind
 ALIAS_AGREEMENT = 0.7
 """From here on an outside view and a service behind it are held to go up and down together."""
 SIGNIFICANT_Z = 3.0
+GROWTH_SLACK = 3.0
+"""By how much a callee may have grown less than its caller and still explain it wholly: means of both are taken over
+other requests too, so that either may be diluted."""
+OTHER_ASPECT_SHARE = 0.5
+"""Slowness may fail a caller and failures may slow it down, yet like explains like better."""
 
 
 @dataclass(frozen=True)
@@ -82,8 +87,10 @@ def fit(caller: Deviation, callee: Deviation) -> float:
         return 0.0
     size = 1.0
     if caller.series.aspect is Aspect.LATENCY and callee.series.aspect is Aspect.LATENCY:
-        size = min(1.0, callee.growth / caller.growth) if caller.growth > 0.0 else 0.0
-    real = callee.z / (callee.z + SIGNIFICANT_Z)
+        size = min(1.0, GROWTH_SLACK * callee.growth / caller.growth) if caller.growth > 0.0 else 0.0
+    if caller.series.aspect is not callee.series.aspect:
+        size = OTHER_ASPECT_SHARE
+    real = min(1.0, callee.z / SIGNIFICANT_Z)
     return size * real * agreement(caller, callee)
 
 

@@ -16,7 +16,8 @@ from watchkeeper.diagnose.window import IncidentWindow
 class RobustRanker:
     """Scores a metric by max |x - median| / interquartile range, both of what was before.
 
-    Where the range is 0 the standard deviation stands in; it is at least a hundredth of the median: a fixed floor, as scalers have it, would bring in the unit.
+    Where the range is 0 the standard deviation stands in, and it is at least a hundredth of the median: a fixed floor,
+    as scalers have it, would bring in the unit.
     """
 
     def rank(self, window: IncidentWindow) -> Ranking:
