@@ -34,6 +34,7 @@ from watchkeeper.signals.schema import Signal
 from watchkeeper.store.backup import BackupReport
 from watchkeeper.store.entry import Appended
 from watchkeeper.store.metadata import Metadata
+from watchkeeper.topology.topologies import Topologies
 
 DEADLINE_S = 10.0
 
@@ -89,6 +90,7 @@ class Keeper:
         self.store = Tables()
         self.tail = Tail()
         self.patterns = KnownPatterns()
+        self.topologies = Topologies(self.metadata)
         self.ready: tuple[bool, str] = (True, "")
         self.status_calls = 0
 

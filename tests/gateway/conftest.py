@@ -70,4 +70,4 @@ def fill(keeper: Keeper) -> None:
         ]
     )
     keeper.patterns.templates[7] = Template(7, "boom <*>", 4, at, at, ("boom 0",))
-    keeper.publish([finding("f1"), finding("f2", service="pay", first_unix_ns=NOW - 2 * SECOND)])
+    keeper.publish([finding("f1"), finding("f2", service="pay", entity="service=pay", first_unix_ns=NOW - 2 * SECOND)])
