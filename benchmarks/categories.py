@@ -98,15 +98,15 @@ def table(
     *,
     peer: Callable[[], dict[str, list[str]]],
     **more: Any,
-) -> dict[str, Any]:
-    """Give a row each for Watchkeeper, the peers and the baselines, all on the same folds."""
+) -> tuple[dict[str, Any], list[str]]:
+    """Give a row each for Watchkeeper, the peers and the baselines, all on the same folds, and what was told."""
     told, probabilities = crossed(examples, labels, folds, **more)
     rows = {"watchkeeper": row(labels, told, probabilities)}
     try:
         rows.update({name: row(labels, answers) for name, answers in peer().items()})
     except classes_peer.NotAvailable as reason:
         skipped["scikit_learn"] = str(reason)
-    return {**rows, **{name: row(labels, answers) for name, answers in baselines(labels, folds).items()}}
+    return {**rows, **{name: row(labels, answers) for name, answers in baselines(labels, folds).items()}}, told
 
 
 def of_hadoop(folder: Path, skipped: dict[str, str]) -> dict[str, Any]:
@@ -115,10 +115,8 @@ def of_hadoop(folder: Path, skipped: dict[str, str]) -> dict[str, Any]:
     labels = [run.label for run in runs]
     examples = [counted(event for container in run.containers for event in container) for run in runs]
     folds = np.arange(len(runs))
-    result: dict[str, Any] = {
-        "applications": table(examples, labels, folds, skipped, peer=forests(examples, labels, folds))
-    }
-    told, _ = crossed(examples, labels, folds)
+    result: dict[str, Any] = {}
+    result["applications"], told = table(examples, labels, folds, skipped, peer=forests(examples, labels, folds))
     every = [(run, at) for at, run in enumerate(runs) for _ in run.containers]
     result["containers_by_application"] = {
         "watchkeeper": row([run.label for run, _ in every], [told[at] for _, at in every])
@@ -127,7 +125,7 @@ def of_hadoop(folder: Path, skipped: dict[str, str]) -> dict[str, Any]:
     whose = [run.id for run, _ in every]
     own_labels = [run.label for run, _ in every]
     own_folds = stratified_folds(own_labels, 10, groups=whose)
-    result["containers_alone"] = table(
+    result["containers_alone"], _ = table(
         own, own_labels, own_folds, skipped, peer=forests(own, own_labels, own_folds), groups=whose, trees=60
     )
     return result
@@ -141,10 +139,10 @@ def of_openstack(folder: Path, skipped: dict[str, str]) -> dict[str, Any]:
         runs = openstack.experiments(folder, workload)
         examples, labels = [run.counts for run in runs], [run.label for run in runs]
         folds = stratified_folds(labels, FOLDS)
-        result[workload] = table(examples, labels, folds, skipped, peer=forests(examples, labels, folds))
+        result[workload], _ = table(examples, labels, folds, skipped, peer=forests(examples, labels, folds))
         groups = [run.group for run in runs]
         apart = stratified_folds(labels, FOLDS, groups=groups)
-        result[f"{workload}_equal_ones_apart"] = table(
+        result[f"{workload}_equal_ones_apart"], _ = table(
             examples, labels, apart, skipped, peer=forests(examples, labels, apart), groups=groups
         )
     return result
@@ -159,7 +157,7 @@ def of_postmortems(folder: Path, skipped: dict[str, str]) -> dict[str, Any]:
     for name, sentences in (("title_and_summary", 0), ("first_sentence", 1)):
         texts = [at_symptom_time(one.title, one.report, sentences=sentences) for one in incidents]
         examples = [text_features(text) for text in texts]
-        result[name] = table(
+        result[name], _ = table(
             examples,
             labels,
             folds,
