@@ -39,8 +39,10 @@ from watchkeeper.signals.topology import Edge, EdgeKind, Node, NodeKind, Topolog
 WINDOW_S = 10
 INCIDENT_S = 180
 QUIET_S = 60
-NORMAL_STRETCHES_MAX = 10
+NORMAL_STRETCHES_MAX = 30
 METRICS_S = 7_200
+EVENING_S = 1_800
+EVENING_STEP_S = 900
 
 Int64s = npt.NDArray[np.int64]
 _MEMBER = re.compile(
@@ -105,17 +107,32 @@ def cases(name: str, folder: Path, *, limit: int | None = None) -> list[Case]:
     ]
 
 
-def cases_and_quiet(name: str, folder: Path, *, limit: int | None = None) -> tuple[list[Case], list[Case]]:
-    """Give the labelled incidents, and as many fault-free windows: the last minute before each, where one is known."""
+@dataclass(frozen=True)
+class Everything:
+    """All that the set gives: incidents, the minute before each, and windows of which no fault is listed near.
+
+    minutes_before: fault-free by the list of faults; in many of them the coming fault shows already, for the list is
+    up to a minute late. quiet: parts of the fault-free reference, with logs and traces, and of the hours after the
+    last fault of a day, of which there are metrics only.
+    """
+
+    incidents: list[Case]
+    minutes_before: list[Case]
+    quiet: list[Case]
+
+
+def everything(name: str, folder: Path, *, limit: int | None = None) -> Everything:
+    """Give the labelled incidents and all fault-free windows; with `limit`, of the first faults of each day only."""
     days, truths = _read(name, folder, limit)
-    found, quiet = [], []
+    found = Everything([], [], [])
     for _, day in sorted(days.items()):
         for number, fault in enumerate(day.faults[:limit]):
-            found.append(_case(day, fault, number, truths))
-            calm = _quiet(day, fault, number)
+            found.incidents.append(_case(day, fault, number, truths))
+            calm = _before(day, fault, number)
             if calm is not None:
-                quiet.append(calm)
-    return found, quiet
+                found.minutes_before.append(calm)
+        found.quiet.extend(_quiet(day))
+    return found
 
 
 def region_matches(indicator: Indicator, case: Case) -> bool:
@@ -294,22 +311,40 @@ def _case(day: _Day, fault: Fault, number: int, truths: Mapping[str, Mapping[str
     )
 
 
-def _quiet(day: _Day, fault: Fault, number: int) -> Case | None:
+def _before(day: _Day, fault: Fault, number: int) -> Case | None:
     """Give the last minute before a fault as if it were an incident; None when nothing was recorded before it."""
     onset = fault.onset_unix_ns - QUIET_S * NS_PER_S
-    window = _window(day, onset, fault.onset_unix_ns, number)
-    within = [one for one in window.events if (one.starts_unix_ns < onset).any()]
-    if not within or not any(bool((one.counts[:, one.starts_unix_ns >= onset] > 0).any()) for one in within):
-        return None
+    case = _calm(day, onset, fault.onset_unix_ns, number)
+    sides = [one.counts[:, one.starts_unix_ns >= onset] for one in case.window.events]
+    both = any(part.any() for part in sides) and any((one.starts_unix_ns < onset).any() for one in case.window.events)
+    return case if both else None
+
+
+def _quiet(day: _Day) -> Iterator[Case]:
+    """Give the latter half of each reference stretch, and three minutes of each quarter of an hour of the evening."""
+    for one in day.reference:
+        middle = (one.from_unix_ns + one.to_unix_ns) // 2
+        number = sum(fault.onset_unix_ns < one.from_unix_ns for fault in day.faults)
+        yield _calm(day, middle, one.to_unix_ns, number)
+    last = max((int(one.times_unix_ns[-1]) for one in day.series), default=0)
+    start = max(fault.onset_unix_ns for fault in day.faults) + EVENING_S * NS_PER_S
+    for onset in range(start, last - INCIDENT_S * NS_PER_S, EVENING_STEP_S * NS_PER_S):
+        yield _calm(day, onset, onset + INCIDENT_S * NS_PER_S, len(day.faults) - 1)
+
+
+def _calm(day: _Day, onset: int, until: int, number: int) -> Case:
     moment = datetime.fromtimestamp(onset / NS_PER_S, UTC)
-    return Case(id=f"{fault.day} {moment:%H:%M:%S} quiet", group=fault.day, window=window)
+    return Case(
+        id=f"{moment:%Y-%m-%d %H:%M:%S} quiet", group=day.faults[0].day, window=_window(day, onset, until, number)
+    )
 
 
 def _window(day: _Day, onset: int, until: int, number: int) -> IncidentWindow:
     """Gather what was recorded before `until`: the incident, and normal stretches before the onset."""
     ends = [fault.onset_unix_ns for fault in day.faults[: number + 1]]
-    ranges = [(one.from_unix_ns, min(one.to_unix_ns, onset)) for one in day.reference if one.to_unix_ns < onset]
-    for begun, end in [(0, ends[0]), *pairwise(ends)][-NORMAL_STRETCHES_MAX:]:
+    ranges = [(one.from_unix_ns, min(one.to_unix_ns, onset)) for one in day.reference if one.from_unix_ns < onset]
+    before = [(begun, end) for begun, end in [(0, ends[0]), *pairwise(ends)] if begun < onset]
+    for begun, end in before[-NORMAL_STRETCHES_MAX:]:
         calm_from = max(end - 2 * QUIET_S * NS_PER_S, begun + INCIDENT_S * NS_PER_S)
         ranges.append((calm_from, min(end, onset)))
     ranges.append((onset, until))
