@@ -55,11 +55,21 @@ function problemOf(status: number, text: string): ApiError {
 
 /** Get an answer; throws ApiError, or the AbortError of `signal`. */
 export async function get<T>(path: string, params: Params = {}, signal?: AbortSignal): Promise<T> {
+  return ask<T>(url(path, params), { signal })
+}
+
+/** Do something; throws ApiError. */
+export async function post<T>(path: string, body: unknown = {}, signal?: AbortSignal): Promise<T> {
+  return ask<T>(url(path), { method: 'POST', body: JSON.stringify(body), signal })
+}
+
+async function ask<T>(address: string, options: { method?: string; body?: string; signal?: AbortSignal }): Promise<T> {
   const headers: Record<string, string> = { Accept: 'application/json' }
+  if (options.body !== undefined) headers['Content-Type'] = 'application/json'
   if (session.token) headers.Authorization = `Bearer ${session.token}`
   let response: Response
   try {
-    response = await fetch(url(path, params), { headers, signal, credentials: 'omit' })
+    response = await fetch(address, { ...options, headers, credentials: 'omit' })
   } catch (error) {
     if (error instanceof DOMException && error.name === 'AbortError') throw error
     throw new ApiError(0, 'No answer', 'Watchkeeper does not answer. Is it still running?')

@@ -21,6 +21,8 @@ class Live {
   heardMs = $state(0)
   /** Grows with each finding event, so that lists know to ask again. */
   findingEvents = $state(0)
+  /** The same for incidents. */
+  incidentEvents = $state(0)
   times = $state.raw<number[]>([])
   rates = $state.raw<Rates>({ logs: [], metrics: [], spans: [] })
   #source: EventSource | null = null
@@ -48,6 +50,7 @@ class Live {
     this.#source = source
     source.addEventListener('status', (event) => this.#take(JSON.parse(event.data as string) as Status))
     source.addEventListener('finding', (event) => this.#finding(JSON.parse(event.data as string) as Finding))
+    source.addEventListener('incident', () => (this.incidentEvents += 1))
     source.onerror = () => this.#broke()
   }
 

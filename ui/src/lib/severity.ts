@@ -39,6 +39,17 @@ const KINDS: Record<string, string> = {
   'log.severity.burst': 'how many warnings are logged',
   'log.service.silent': 'a service that says nothing',
   'log.error.rate': 'how many errors are logged',
+  'metric.level': 'how high or low a metric is',
+  'metric.flat': 'a metric that stands still',
+  'metric.missing': 'a metric that is no longer sent',
+  'metric.joint': 'metrics that do not fit together',
+  'metric.forecast': 'a limit that comes near',
+  'trace.latency': 'how long requests take',
+  'trace.error.rate': 'how many requests fail',
+  'trace.throughput': 'how many requests come',
+  'trace.path.unseen': 'a call never seen before',
+  'trace.child.missing': 'a call that no longer happens',
+  'trace.edge.gap': 'time lost between two services',
 }
 
 /** A kind in words where there are words for it. */

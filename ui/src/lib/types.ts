@@ -51,6 +51,7 @@ export interface Status {
   pipeline: { lag_s: number; pending_batches: number; lines_mined: number; templates: number }
   learning: Learning[]
   findings: { open: number; opened_1h: number }
+  incidents: { open: number; acknowledged: number; critical: number; opened_24h: number }
 }
 
 export interface LedgerRow {
@@ -173,6 +174,89 @@ export interface Finding {
 export interface FindingPage {
   items: Finding[]
   next_cursor: string | null
+}
+
+export type IncidentState = 'open' | 'acknowledged' | 'resolved' | 'merged'
+
+export interface IncidentSummary {
+  id: string
+  title: string
+  state: IncidentState
+  severity: 'info' | 'warning' | 'critical'
+  impact: string
+  opened_unix_ns: Ns
+  updated_unix_ns: Ns
+  first_unix_ns: Ns
+  last_unix_ns: Ns
+  resolved_unix_ns: Ns
+  resolved_by: string
+  acknowledged_by: string
+  merged_into: string
+  reopened: number
+  nodes: string[]
+  services: string[]
+  findings_count: number
+  cause: { node: string; confidence: number; indicator: string } | null
+  category: string
+}
+
+export interface IncidentPage {
+  items: IncidentSummary[]
+  next_cursor: string | null
+}
+
+export interface Happening {
+  time_unix_ns: Ns
+  kind: string
+  text: string
+  by: string
+  finding_id: string
+}
+
+export interface Proof {
+  id: string
+  text: string
+  weight: number
+  signal: string
+  node: string
+  finding_id: string
+  trace_id: string
+  points: [Ns, number][]
+}
+
+export interface Cause {
+  node: string
+  score: number
+  confidence: number
+  verdict: 'supported' | 'possible' | 'refuted'
+  indicators: { kind: string; name: string; score: number }[]
+  evidence_for: Proof[]
+  evidence_against: Proof[]
+  why: string
+}
+
+export interface Ranking {
+  causes: Cause[]
+  abstains: boolean
+  why: string
+  missing: string[]
+  ruled_out: [string, string][]
+  fault_kind: string
+}
+
+export interface Diagnosis {
+  ranking?: Ranking
+  classification?: { category: string; probabilities: Record<string, number>; why: string[]; abstains: boolean }
+  report_markdown?: string
+  report_html?: string
+  similar?: { id: string; title: string; similarity: number; why: string[]; cause?: string; category?: string }[]
+}
+
+export interface Incident extends IncidentSummary {
+  finding_ids: string[]
+  findings: Finding[]
+  timeline: Happening[]
+  diagnosis: Diagnosis
 }
 
 export interface Metric {

@@ -36,6 +36,10 @@ function newestMs(status: Status): number {
 export function verdict(status: Status, nowMs: number): Verdict {
   const kept = SIGNALS.some((signal) => status.store.signals[signal]?.rows > 0 || status.ingest[signal]?.accepted > 0)
   const learning = learningText(status)
+  const incidents = status.incidents.open + status.incidents.acknowledged
+  if (incidents > 0) {
+    return { kind: 'wrong', title: `${plural(incidents, 'incident')} ${incidents === 1 ? 'goes' : 'go'} on`, more: learning }
+  }
   if (status.findings.open > 0) {
     const count = status.findings.open
     return { kind: 'wrong', title: `${count} ${count === 1 ? 'thing is' : 'things are'} out of the ordinary`, more: learning }
