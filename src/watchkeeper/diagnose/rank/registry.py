@@ -17,6 +17,11 @@ RANKERS.add("robust", Lazy(f"{_ROOM}.robust:RobustRanker"))
 RANKERS.add("pagerank", Lazy(f"{_ROOM}.pagerank:PageRankRanker"))
 RANKERS.add("traversal", Lazy(f"{_ROOM}.traversal:TraversalRanker"))
 RANKERS.add("blame", Lazy(f"{_ROOM}.blame:BlameRanker"))
+RANKERS.add("event_support", Lazy(f"{_ROOM}.events:EventSupportRanker"))
+RANKERS.add("trace_latency", Lazy(f"{_ROOM}.gaps:TraceLatencyRanker"))
+RANKERS.add("self_time", Lazy(f"{_ROOM}.gaps:SelfTimeRanker"))
+RANKERS.add("gaps", Lazy(f"{_ROOM}.gaps:GapRanker"))
+RANKERS.add("routed", Lazy(f"{_ROOM}.routed:RoutedRanker"))
 
 SIMPLE = ("random", "loudest", "robust", "pagerank", "traversal")
 """What any claim is held against."""
