@@ -65,11 +65,11 @@ INLINE void NAME(step)(double held[FIELDS][TILE], int64_t lane, const double *va
 
     D over = NAME(log_2)(1.0 + score) - state[TAIL];
     D surprise = 1.6989700043360187 + over / (state[EXCESS] * 2.302585092994046);
-    surprise = LARGER(SMALLER(surprise, ALL(12.0)), ALL(0.0));
+    D share = 1.0 / (count + 1.0);
+    surprise = LARGER(SMALLER(surprise, 12.0 - 300.0 * share), ALL(0.0));
     I warm = (count >= state[WARM]);
     surprise = PICK(plain ? warm : (learns & warm), surprise, ALL(0.0));
 
-    D share = 1.0 / (count + 1.0);
     D rate = LARGER(state[RATE], share);
     I above = (over > 0.0);
     D calm = PICK(state[HEAT] > 2.0, ALL(0.1), ALL(1.0));
@@ -87,7 +87,7 @@ INLINE void NAME(step)(double held[FIELDS][TILE], int64_t lane, const double *va
     state[SCALE] = LEARNED(scale + rate * (kept - scale), scale);
     state[LEVEL] = LEARNED(level + rate * PICK(off < 0.0, -kept, kept), level);
 
-    D reach = PICK(warm, 0.5 * safe, size), fade = PICK(warm, 0.02 * state[RATE], ALL(0.0));
+    D reach = PICK(warm, 0.1 * safe, size), fade = PICK(warm, 0.02 * state[RATE], ALL(0.0));
     D raised = PICK(x > high, high + SMALLER(x - high, reach), high - fade * (high - level));
     D lowered = PICK(x < low, low - SMALLER(low - x, reach), low + fade * (level - low));
     state[HIGH] = LEARNED(raised, high);

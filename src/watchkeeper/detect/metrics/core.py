@@ -1,7 +1,8 @@
 """The state of all series in one array, and the step that judges values and learns from them.
 
 Enters: which series (rows of the bank) and their values. Leaves: the surprise of each value, -log10 of how likely so
-large a deviation is by the tail of the series' own past deviations, and its deviation in scales. By the compiled core
+large a deviation is by the tail of the series' own past deviations (few values cannot make for much of it), and its
+deviation in scales. By the compiled core
 (native/metric_core.c) where it is built, else by the twin here; both give the same to the last bit.
 """
 
@@ -163,10 +164,10 @@ def twin_step(state: Floats, value: Floats) -> tuple[Floats, Floats]:
 
     over = _log_2(1.0 + score) - state[Field.TAIL]
     surprise = 1.6989700043360187 + over / (state[Field.EXCESS] * 2.302585092994046)
-    surprise = _larger(_smaller(surprise, SURPRISE_MAX), 0.0)
+    share = 1.0 / (count + 1.0)
+    surprise = _larger(_smaller(surprise, SURPRISE_MAX - 300.0 * share), 0.0)
     surprise = np.where(learns & (count >= state[Field.WARM]), surprise, 0.0)
 
-    share = 1.0 / (count + 1.0)
     rate = _larger(state[Field.RATE], share)
     _learn_tail(state, learns, said, over, surprise, share)
     state[Field.FAST] = np.where(learns, fast, state[Field.FAST])
@@ -177,7 +178,7 @@ def twin_step(state: Floats, value: Floats) -> tuple[Floats, Floats]:
     state[Field.LEVEL] = np.where(learns, level + rate * np.where(off < 0.0, -held, held), level)
 
     warm = count >= state[Field.WARM]
-    reach = np.where(warm, 0.5 * safe, size)
+    reach = np.where(warm, 0.1 * safe, size)
     fade = np.where(warm, 0.02 * state[Field.RATE], 0.0)
     raised = np.where(x > high, high + _smaller(x - high, reach), high - fade * (high - level))
     lowered = np.where(x < low, low - _smaller(low - x, reach), low + fade * (level - low))

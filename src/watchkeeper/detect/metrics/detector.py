@@ -18,6 +18,7 @@ import pyarrow as pa
 from watchkeeper.detect.base import LearningState
 from watchkeeper.detect.metrics import readings, state
 from watchkeeper.detect.metrics.bank import Bank, Names
+from watchkeeper.detect.metrics.capacity import Capacity
 from watchkeeper.detect.metrics.channels import Channels
 from watchkeeper.detect.metrics.core import Field
 from watchkeeper.detect.metrics.episodes import Episodes
@@ -44,9 +45,10 @@ class MetricDetector:
 
     warmup_s: event time of a service that is only learned from. window_s: how often a service is looked over. close_s:
     quiet time after which a finding closes. series_max: series kept; those unheard for longest go first, and the count
-    is told. alarms_max: how often a day a service's threshold may be crossed before it rises. joint: makes the scorer
-    of an entity's joint deviation, given its number of channels; without it the root mean square serves. Cost: about
-    0.5 microseconds a point in batches of thousands; about 2 kB a series with one channel.
+    is told. forecast_horizon_s: how near a limit must be to be told. alarms_max: how often a day a service's threshold
+    may be crossed before it rises. joint: makes the scorer of an entity's joint deviation, given its number of
+    channels; without it the root mean square serves. Cost: about 2 microseconds a point in batches of thousands, and
+    about 2 kB of memory a channel.
     """
 
     def __init__(
@@ -56,10 +58,12 @@ class MetricDetector:
         window_s: float = 10.0,
         close_s: float = 120.0,
         series_max: int = 100_000,
+        forecast_horizon_s: float = 86_400.0,
         alarms_max: float = 0.1,
         joint: Callable[[int], JointScorer] | None = None,
     ) -> None:
         self._warmup_s, self._window_ns = warmup_s, max(1, int(window_s * 1e9))
+        self._forecast_horizon_s = forecast_horizon_s
         self._close_s, self._series_max, self._alarms_max, self._joint = close_s, series_max, alarms_max, joint
         self._empty()
 
@@ -70,6 +74,9 @@ class MetricDetector:
         self.services = Services(self._window_ns)
         self.episodes, self.thresholds = Episodes(self._close_s), Thresholds(self._alarms_max)
         self.channels = Channels(self.bank, self.sources)
+        self.capacity = Capacity(
+            self.channels, self.names, self.entities, self.episodes, horizon_s=self._forecast_horizon_s
+        )
         self.watch = Watch(self.channels, self.names, self.entities, self.episodes, self.thresholds, self._joint)
 
     def score(self, batch: pa.RecordBatch) -> npt.NDArray[np.float64]:
@@ -102,7 +109,8 @@ class MetricDetector:
             for places, advanced in self.services.turns(service, taken.times):
                 if advanced.any():
                     self._close(advanced, changed)
-                self._take(taken, places)
+                for finding in self._take(taken, places):
+                    changed[finding.id] = finding
         for finding in self.episodes.trim():
             changed[finding.id] = finding
         return list(changed.values())
@@ -183,10 +191,14 @@ class MetricDetector:
             offered = readings.channels_of(kind, about.unit, monotonic="monotonic" in more, delta="delta" in more)
             own = self.bank.add(slot, len(offered), entity, service)
             self.bank.state.begin(own, rate=0.0, warm=NEVER)
+            self.capacity.added(int(own[0]), about, entity)
         self.channels.changed()
 
     def _gone(self, slots: Ints, changed: dict[str, Finding]) -> None:
         """Give up the rows of evicted slots, and names nobody refers to any more."""
+        if len(slots):
+            rows = self.bank.row_of[slots]
+            self.capacity.gone(rows[rows >= 0])
         for slot in slots.tolist():
             rows = self.bank.row_of[slot]
             self.bank.release(rows[rows >= 0])
@@ -200,9 +212,9 @@ class MetricDetector:
         if len(slots):
             self.channels.changed()
 
-    def _take(self, taken: Readings, places: Ints) -> None:
+    def _take(self, taken: Readings, places: Ints) -> list[Finding]:
         """Judge and learn readings of one window, those of one series in their order."""
-        sources = self.sources
+        sources, found = self.sources, []
         for turn in _turns(taken.slots[places]):
             now = places[turn]
             slots, times = taken.slots[now], taken.times[now]
@@ -211,6 +223,10 @@ class MetricDetector:
             self.bank.update(rows, values, at)
             np.maximum.at(self.watch.newest, sources.entity[slots], times)
             self.services.take(sources.service[slots], times)
+            fuller = self.capacity.take(rows, values, at)
+            if len(fuller):
+                found += self.capacity.tell(fuller, self._judging())
+        return found
 
     def _flat(self, taken: Readings, places: Ints) -> tuple[Ints, npt.NDArray[np.float64], Ints, Ints]:
         """Give rows, values and times of all channels of readings, and which reading each is of."""
@@ -235,9 +251,12 @@ class MetricDetector:
         """End the windows of services."""
         numbers = np.flatnonzero(advanced)
         self.thresholds.passed(numbers, self.services.passed_s(numbers))
-        judging = self.services.learned_all_s() >= self._warmup_s
-        for finding in self.watch.close(advanced, judging, self.services.now):
+        for finding in self.watch.close(advanced, self._judging(), self.services.now):
             changed[finding.id] = finding
+
+    def _judging(self) -> npt.NDArray[np.bool_]:
+        """Tell of each service whether it has been learned from for long enough."""
+        return self.services.learned_all_s() >= self._warmup_s
 
 
 def _turns(slots: Ints) -> list[Ints]:

@@ -45,6 +45,7 @@ def save(folder: Path, detector: MetricDetector) -> None:
         "bank": detector.bank.arrays(),
         "services": detector.services.arrays(),
         "thresholds": detector.thresholds.arrays(),
+        "capacity": detector.capacity.arrays(),
         "watch": {name: getattr(watch, name) for name in watch.ARRAYS},
         **{f"scorer.{entity}": own for entity, own in scorers.items()},
     }
@@ -60,6 +61,7 @@ def save(folder: Path, detector: MetricDetector) -> None:
         "services": [detector.names.names, detector.names.references],
         "entities": [detector.entities.names, detector.entities.references],
         "scorers": sorted(scorers),
+        "limits": [[*key, row] for key, row in detector.capacity.limits.items()],
         "episodes": detector.episodes.as_list(),
     }
     partial = folder / f"metrics.{os.getpid()}.partial"
@@ -101,6 +103,7 @@ def take(folder: Path, saved: Saved, detector: MetricDetector) -> None:
         detector.bank.take(_part(saved, "bank"))
         detector.services.take_up(_part(saved, "services"))
         detector.thresholds.take(_part(saved, "thresholds"))
+        detector.capacity.take_up(_part(saved, "capacity"), document["limits"])
         for name, array in _part(saved, "watch").items():
             setattr(watch, name, np.array(array, np.int64))
         detector.names.restore(*document["services"])

@@ -27,6 +27,7 @@ FLAT_LOG_CHANCE = 20.7
 MISSING_POINTS_MIN = 60
 MISSING_STEPS = 6.0
 MISSING_GAPS = 3.0
+MISSING_UNSTEADY = 4.0
 MISSING_S_MIN = 120.0
 MISSING_TOLD_S = 1800.0
 
@@ -68,7 +69,8 @@ class Stillness:
         limit_s = np.maximum(MISSING_STEPS * sources.step_s[slots], MISSING_GAPS * sources.gap_s[slots])
         limit_s = np.maximum(limit_s, MISSING_S_MIN)
         gone = (quiet_s > limit_s) & (quiet_s < limit_s + MISSING_TOLD_S)
-        slots = slots[gone & (sources.points[slots] >= MISSING_POINTS_MIN)]
+        steady = sources.gap_s[slots] <= MISSING_UNSTEADY * sources.step_s[slots]
+        slots = slots[gone & steady & (sources.points[slots] >= MISSING_POINTS_MIN)]
         found = []
         for entity, name, own in self._grouped(slots, sources.entity[slots]):
             service = int(sources.service[own[0]])

@@ -1,0 +1,250 @@
+"""The metric detector on made-up metrics: what it tells, what it keeps quiet about, and what must not matter."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import metric_traffic as traffic
+import numpy as np
+import pyarrow as pa
+import pytest
+
+from watchkeeper.errors import NewerFormat, StoreError
+from watchkeeper.signals.finding import Finding, FindingSeverity, FindingState
+
+HOUR_S = 3600.0
+FAULT = {("payment", "request.duration"): 4.0, ("payment", "cpu.utilization"): 2.2}
+
+
+def _with_fault(*, seed: int = 1) -> list[list[traffic.Point]]:
+    shop = traffic.Shop(seed)
+    return shop.between(0, HOUR_S) + shop.between(HOUR_S, HOUR_S + 300, FAULT) + shop.between(HOUR_S + 300, 2 * HOUR_S)
+
+
+def _plain(findings: dict[str, Finding]) -> list[dict[str, object]]:
+    return [json.loads(json.dumps(one.as_dict())) for _, one in sorted(findings.items())]
+
+
+def test_a_fault_is_one_finding_that_names_its_strongest_metric_and_closes() -> None:
+    told = traffic.learn(traffic.detector(), _with_fault())
+    (finding,) = traffic.last(told).values()
+    assert finding.kind == "metric.level"
+    assert finding.signal == "metrics"
+    assert finding.service == "payment"
+    assert finding.state is FindingState.CLOSED
+    assert finding.severity is FindingSeverity.CRITICAL
+    assert finding.attributes["metrics"] == ["request.duration", "cpu.utilization"]
+    assert finding.attributes["aspect"] == "latency"
+    assert finding.expected.high is not None
+    assert 0.05 < finding.expected.high < 0.08
+    assert finding.seen.high == pytest.approx(0.2, rel=0.2)
+    begun_s = (finding.first_unix_ns - traffic.START_NS) / 1e9
+    assert begun_s == HOUR_S
+    assert finding.detected_unix_ns - finding.first_unix_ns <= 60 * traffic.SECOND_NS
+    assert [item.kind for item in finding.evidence] == ["series", "series"]
+    assert len(finding.evidence[0].points) > 20
+    assert "was normal over" in finding.why
+
+
+def test_a_healthy_day_of_noise_is_quiet() -> None:
+    told = traffic.learn(traffic.detector(), traffic.Shop(7).between(0, 6 * HOUR_S))
+    assert told == []
+
+
+def test_many_small_deviations_at_once_are_a_joint_finding() -> None:
+    shop = traffic.Shop(3)
+    own = traffic.detector()
+    assert traffic.learn(own, shop.between(0, 2 * HOUR_S)) == []
+    little = {("cart", name): 1 + 3.2 * noise / level for name, (_, level, noise) in traffic.SHAPES.items()}
+    told = traffic.last(traffic.learn(own, shop.between(2 * HOUR_S, 2 * HOUR_S + 300, little)))
+    assert {one.service for one in told.values()} == {"cart"}
+    assert {one.kind for one in told.values()} <= {"metric.joint", "metric.level"}
+
+
+def test_batches_may_be_cut_anywhere() -> None:
+    moments = _with_fault()
+    rows = [point for points in moments for point in points]
+    whole = traffic.last(traffic.detector().learn(traffic.metric_batch(rows)))
+    own = traffic.detector()
+    parts = traffic.last(traffic.learn(own, [rows[at : at + 1_001] for at in range(0, len(rows), 1_001)]))
+    by_moment = traffic.last(traffic.learn(traffic.detector(), moments))
+    assert len(whole) == 1
+    assert _plain(whole) == _plain(parts) == _plain(by_moment)
+
+
+def test_the_order_of_series_does_not_matter() -> None:
+    moments = _with_fault()
+    turned = [points[::-1] for points in moments]
+    one = traffic.last(traffic.learn(traffic.detector(), moments))
+    other = traffic.last(traffic.learn(traffic.detector(), turned))
+    assert _plain(one) == _plain(other)
+
+
+def test_another_unit_changes_no_score() -> None:
+    moments = _with_fault()
+    scaled = [[{**point, "value_double": point["value_double"] * 2.0**20} for point in points] for points in moments]
+    own, other = traffic.detector(), traffic.detector()
+    one, two = traffic.last(traffic.learn(own, moments)), traffic.last(traffic.learn(other, scaled))
+    assert [(f.id, f.score, f.count) for f in one.values()] == [(f.id, f.score, f.count) for f in two.values()]
+
+
+def test_state_survives_a_restart_exactly(tmp_path: Path) -> None:
+    moments = _with_fault()
+    cut = int((HOUR_S + 100) / traffic.STEP_S)
+    own = traffic.detector()
+    traffic.learn(own, moments[:cut])
+    own.save(tmp_path)
+    other = traffic.detector()
+    other.load(tmp_path)
+    assert other.learning() == own.learning()
+    assert _plain(traffic.last(traffic.learn(own, moments[cut:]))) == _plain(
+        traffic.last(traffic.learn(other, moments[cut:]))
+    )
+    assert np.array_equal(
+        own.bank.state.fields[:, : own.bank.used], other.bank.state.fields[:, : other.bank.used], equal_nan=True
+    )
+
+
+@pytest.mark.parametrize("damage", ["cut", "newer", "gone", "other"])
+def test_state_that_is_damaged_or_newer_is_refused(tmp_path: Path, damage: str) -> None:
+    own = traffic.detector()
+    traffic.learn(own, traffic.Shop().between(0, 600))
+    own.save(tmp_path)
+    if damage == "cut":
+        (tmp_path / "metrics.npz").write_bytes((tmp_path / "metrics.npz").read_bytes()[:500])
+    elif damage == "gone":
+        (tmp_path / "metrics.npz").unlink()
+    else:
+        document = json.loads((tmp_path / "metrics.json").read_text())
+        document["schema_version" if damage == "newer" else "stamp"] += 1
+        (tmp_path / "metrics.json").write_text(json.dumps(document))
+    with pytest.raises(NewerFormat if damage == "newer" else StoreError):
+        traffic.detector().load(tmp_path)
+
+
+def test_scoring_changes_nothing_and_learning_takes_no_hold_of_the_batch() -> None:
+    own, shop = traffic.detector(), traffic.Shop()
+    traffic.learn(own, shop.between(0, HOUR_S))
+    batch = traffic.metric_batch(shop.at(HOUR_S, FAULT))
+    before, content = own.bank.state.fields.copy(), batch.to_pylist()
+    scores = own.score(batch)
+    assert np.array_equal(own.bank.state.fields, before)
+    assert np.array_equal(own.score(batch), scores)
+    names = batch.column("name").to_pylist()
+    hot = {(names[row], batch.column("service")[row].as_py()) for row in np.argsort(-scores)[:2]}
+    assert hot == {("request.duration", "payment"), ("cpu.utilization", "payment")}
+    own.learn(batch)
+    assert batch.to_pylist() == content
+
+
+def test_memory_is_bounded_by_the_most_series_and_it_is_told() -> None:
+    own = traffic.detector(series_max=50)
+    for at in range(40):
+        names = [f"metric.{at * 20 + number}" for number in range(20)]
+        own.learn(traffic.metric_batch([traffic.point(at * 10.0, f"service-{at}", name, 1.0) for name in names]))
+    assert len(own.sources) == 50
+    assert own.evicted_series == 40 * 20 - 50
+    assert own.bank.used <= 128
+    assert len(own.entities.names) <= 8
+    assert len(own.learning()) == 3
+    many = [traffic.point(1000.0, "one", f"other.{number}", 1.0) for number in range(80)]
+    own.learn(traffic.metric_batch(many))
+    assert len(own.sources) == 50
+    assert own.sources.refused_points == 30
+
+
+def test_a_series_that_no_longer_comes_is_told_and_a_silent_entity_is_not() -> None:
+    shop = traffic.Shop(4)
+    own = traffic.detector()
+    traffic.learn(own, shop.between(0, 1200))
+    without = [
+        [point for point in points if (point["service"], point["name"]) != ("cart", "queue.size")]
+        for points in shop.between(1200, 2400)
+    ]
+    gone = [[point for point in points if point["service"] != "catalogue"] for points in without]
+    told = traffic.last(traffic.learn(own, gone))
+    (finding,) = told.values()
+    assert (finding.kind, finding.service, finding.attributes["metric"]) == ("metric.missing", "cart", "queue.size")
+    assert "120 times" in finding.why
+    back = traffic.last(traffic.learn(own, shop.between(2400, 2700)))
+    assert back[finding.id].state is FindingState.CLOSED
+
+
+def test_a_series_that_stands_still_is_told() -> None:
+    shop, own = traffic.Shop(5), traffic.detector()
+    traffic.learn(own, shop.between(0, HOUR_S))
+    stuck = [
+        [
+            {**point, "value_double": 55.0} if (point["service"], point["name"]) == ("cart", "temperature") else point
+            for point in points
+        ]
+        for points in shop.between(HOUR_S, HOUR_S + 900)
+    ]
+    told = traffic.last(traffic.learn(own, stuck))
+    (finding,) = told.values()
+    assert (finding.kind, finding.attributes["metric"]) == ("metric.flat", "temperature")
+    assert finding.state is FindingState.OPEN
+
+
+def test_a_filling_disk_is_foretold_once_with_its_limit() -> None:
+    own = traffic.detector()
+    random = np.random.default_rng(6)
+    told: list[Finding] = []
+    for step in range(500):
+        used = 0.4 + 0.0008 * step + random.normal(0, 0.003)
+        flat = 0.7 + random.normal(0, 0.01)
+        saw = 0.3 + 0.5 * (step % 60) / 60
+        points = [
+            traffic.point(step * 60.0, "db", "system.filesystem.utilization", value, unit="1", attributes=where)
+            for value, where in ((used, '{"mountpoint":"/a"}'), (flat, '{"mountpoint":"/b"}'), (saw, '{"c":1}'))
+        ]
+        told += own.learn(traffic.metric_batch(points))
+    (finding,) = [one for one in traffic.last(told).values() if one.kind == "metric.forecast"]
+    assert finding.attributes["series"] == '{"mountpoint":"/a"}'
+    assert finding.attributes["limit"] == 1.0
+    earliest_s, expected_s, _ = finding.attributes["time_to_limit_s"]
+    assert earliest_s <= expected_s
+    assert finding.state is FindingState.OPEN
+    assert finding.evidence[0].points
+
+
+def test_a_usage_is_held_against_the_limit_beside_it() -> None:
+    own = traffic.detector()
+    told: list[Finding] = []
+    for step in range(300):
+        more = {"unit": "By", "attributes": '{"type":"heap"}'}
+        told += own.learn(
+            traffic.metric_batch(
+                [
+                    traffic.point(step * 60.0, "app", "jvm.memory.used", 1e9 + 2e6 * step, **more),
+                    traffic.point(step * 60.0, "app", "jvm.memory.limit", 2e9, **more),
+                ]
+            )
+        )
+    foretold = [one for one in traffic.last(told).values() if one.kind == "metric.forecast"]
+    assert [one.attributes["limit"] for one in foretold] == [2e9]
+
+
+def test_flush_lets_silence_close_a_finding_and_learning_tells_how_far_it_is() -> None:
+    own, shop = traffic.detector(), traffic.Shop()
+    assert own.flush(traffic.START_NS) == []
+    traffic.learn(own, shop.between(0, 300))
+    assert {(one.state, one.learned_s) for one in own.learning()} == {("warming", 290.0)}
+    traffic.learn(own, shop.between(300, HOUR_S))
+    opened = traffic.last(traffic.learn(own, shop.between(HOUR_S, HOUR_S + 200, FAULT)))
+    assert {one.state for one in opened.values()} == {FindingState.OPEN}
+    closed = own.flush(traffic.START_NS + int((HOUR_S + 600) * 1e9))
+    assert [one.state for one in closed] == [FindingState.CLOSED]
+    assert {one.id for one in closed} == set(opened)
+    assert {one.state for one in own.learning()} == {"watching"}
+
+
+def test_an_empty_batch_and_one_of_unknown_kinds_say_nothing() -> None:
+    own = traffic.detector()
+    empty = traffic.metric_batch([])
+    assert own.learn(empty) == []
+    assert own.score(empty).shape == (0,)
+    odd = traffic.metric_batch([traffic.point(0.0, "a", "b", 1.0, kind="novelty")])
+    assert isinstance(odd, pa.RecordBatch)
+    assert own.learn(odd) == []
