@@ -22,7 +22,7 @@ from watchkeeper.topology.cmdb import FLOOR, Names
 from watchkeeper.topology.generate import generate_cmdb
 
 SIZES = (100, 1_000)
-SEEDS = range(200, 210)
+SEEDS = range(300, 310)
 UNKNOWN_SHARE = 0.1
 
 Nearest = Callable[[str], list[str]]

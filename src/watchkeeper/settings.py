@@ -112,9 +112,13 @@ SETTINGS: tuple[Setting, ...] = (
     ),
     Setting("incident_resolve_s", 300.0, "Quiet time after which an incident whose findings closed is resolved.", 1),
     Setting("incident_reopen_s", 1_800.0, "Time in which a finding that returns reopens its resolved incident.", 0),
-    Setting("incident_stale_s", 86_400.0, "Time after which an open finding that nobody tells of counts as closed.", 60),
+    Setting(
+        "incident_stale_s", 86_400.0, "Time after which an open finding that nobody tells of counts as closed.", 60
+    ),
     Setting("incident_change_s", 1_800.0, "Changes this long before an incident stand in its timeline.", 0),
     Setting("incidents_days_max", 365.0, "Age at which resolved incidents and changes are deleted.", 0),
+    Setting("cmdb_file", "", "CSV or JSON file of a configuration database, merged into the topology."),
+    Setting("topology_days_max", 30.0, "Age at which the topology of an hour is deleted.", 0),
     Setting("public_url", "", "Address of the page as people reach it, for links in notifications."),
     Setting("notify_file", "", "TOML file of those who are to be notified of incidents."),
     Setting("notify_attempts_max", 10, "Attempts after which a notification is given up.", 1, 1000),

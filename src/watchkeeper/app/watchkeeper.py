@@ -42,6 +42,8 @@ from watchkeeper.signals.topology import Topology
 from watchkeeper.store.backup import BackupReport
 from watchkeeper.store.store import Store
 from watchkeeper.store.wal import Entry
+from watchkeeper.topology.cmdb import read_cmdb
+from watchkeeper.topology.topologies import Topologies
 from watchkeeper.version import __version__
 
 CHECKPOINT_EVERY_S = 60.0
@@ -102,7 +104,16 @@ class Watchkeeper:
         self._miner = TemplateMiner(templates_max=settings.integer("templates_max"))
         self.patterns = Patterns(self._miner)
         self._detectors = make_detectors(settings, self.patterns)
-        self._pipeline = Pipeline(self.store, self._miner, self._detectors, tail=self.tail, publish=self.publish)
+        cmdb = read_cmdb(settings.path("cmdb_file")) if settings.text("cmdb_file") else None
+        self.topologies = Topologies(self.store.metadata, cmdb=cmdb)
+        self._pipeline = Pipeline(
+            self.store,
+            self._miner,
+            self._detectors,
+            tail=self.tail,
+            publish=self.publish,
+            observers=[self.topologies],
+        )
         self.diagnoses = Diagnoses(
             self.incidents,
             Sources(
@@ -125,6 +136,8 @@ class Watchkeeper:
                 Task("incidents", INCIDENTS_EVERY_S, self.incidents.tick),
                 Task("reminders", RETENTION_EVERY_S, lambda: self.notifier.remind(self.incidents.store.get)),
                 Task("retention of incidents", RETENTION_EVERY_S, self._delete_old_incidents),
+                Task("topology", CHECKPOINT_EVERY_S, self.topologies.flush),
+                Task("retention of the topology", RETENTION_EVERY_S, self._delete_old_topology),
                 Task("checkpoint", CHECKPOINT_EVERY_S, self._checkpoint),
                 # Arrow keeps freed memory for itself; sealing and queries would leave hundreds of MiB behind.
                 Task("unused memory", MEMORY_EVERY_S, pa.default_memory_pool().release_unused),
@@ -153,6 +166,7 @@ class Watchkeeper:
         self.diagnoses.stop()
         self.notifier.stop()
         self._checkpoint()
+        self.topologies.flush()
         self.ledger.flush()
         self.store.close()
 
@@ -230,8 +244,7 @@ class Watchkeeper:
 
     def topology(self, from_unix_ns: int, to_unix_ns: int) -> Topology:
         """Give the topology of a span of time, the hour before it included."""
-        topologies = getattr(self, "topologies", None)
-        return Topology() if topologies is None else topologies.at(from_unix_ns - TOPOLOGY_NS, to_unix_ns)
+        return self.topologies.at(from_unix_ns - TOPOLOGY_NS, to_unix_ns)
 
     def _topology(self, findings: Sequence[Finding] = ()) -> Topology:
         """Give the topology of the hour that findings speak of."""
@@ -248,6 +261,10 @@ class Watchkeeper:
         self.changes.delete_before(before)
         self.notifier.delete_old()
         self.silences.delete_old()
+
+    def _delete_old_topology(self) -> None:
+        age_ns = int(self.settings.number("topology_days_max") * DAY_S * 1e9)
+        self.topologies.delete_before(self._now_unix_ns() - age_ns)
 
     def _delete_old_findings(self) -> None:
         age_ns = int(self.settings.number("findings_days_max") * DAY_S * 1e9)

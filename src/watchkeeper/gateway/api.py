@@ -30,6 +30,7 @@ from watchkeeper.gateway.routes import (
     metrics,
     silences,
     system,
+    topology,
     traces,
 )
 from watchkeeper.gateway.security import Security
@@ -61,7 +62,7 @@ def create_api(
     api.state.gateway = Gateway(keeper, now_unix_ns)
     problems.install(api, allowed_methods)
     openapi.install(api)
-    for topic in (system, logs, findings, incidents, changes, silences, alerts, metrics, traces, ingest):
+    for topic in (system, logs, findings, incidents, changes, silences, alerts, metrics, traces, topology, ingest):
         api.include_router(topic.router)
     api.include_router(page_router(static_folder))
     return api

@@ -23,6 +23,7 @@ from watchkeeper.receive.tokens import Tokens
 from watchkeeper.settings import Settings
 from watchkeeper.signals.finding import Finding
 from watchkeeper.signals.schema import Signal
+from watchkeeper.signals.topology import Topology
 from watchkeeper.store.backup import BackupReport
 from watchkeeper.store.reads.base import Queryable
 
@@ -81,6 +82,16 @@ class TailLike(Protocol):
         """Give a subscriber."""
 
 
+class TopologiesLike(Protocol):
+    """The topology over time."""
+
+    def at(self, from_unix_ns: int, to_unix_ns: int) -> Topology:
+        """Give the graph of the hours that overlap a span of time."""
+
+    def problems(self, from_unix_ns: int, to_unix_ns: int) -> tuple[str, ...]:
+        """Tell where a CMDB and what was seen disagree."""
+
+
 class WatchkeeperLike(Protocol):
     """The running program."""
 
@@ -109,6 +120,10 @@ class WatchkeeperLike(Protocol):
     @property
     def patterns(self) -> PatternsLike:
         """Give the patterns."""
+
+    @property
+    def topologies(self) -> TopologiesLike:
+        """Give the topology over time."""
 
     @property
     def tail(self) -> TailLike:

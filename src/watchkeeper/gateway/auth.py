@@ -58,6 +58,7 @@ ROLES: dict[tuple[str, str], Role | None] = {
     ("GET", "/api/v1/metrics/series"): Role.VIEWER,
     ("GET", "/api/v1/traces"): Role.VIEWER,
     ("GET", "/api/v1/traces/{trace_id}"): Role.VIEWER,
+    ("GET", "/api/v1/topology"): Role.VIEWER,
     ("GET", "/api/v1/settings"): Role.VIEWER,
     ("POST", "/api/v1/sql"): Role.OPERATOR,
     ("POST", "/api/v1/backup"): Role.ADMIN,

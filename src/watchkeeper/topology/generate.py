@@ -107,7 +107,7 @@ def _entry(name: str, written: dict[str, str], callees: list[str], source: rando
 
 
 def _misspelt(name: str, source: random.Random, taken: set[str]) -> str:
-    """Give the name with one or two slips of the pen: a letter lost, doubled, wrong, two swapped, a separator changed."""
+    """Give the name with one or two slips of the pen: a letter lost, doubled or wrong, two swapped, a separator."""
     while True:
         text = name
         for _ in range(source.choice((1, 1, 2))):

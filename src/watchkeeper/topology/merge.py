@@ -12,7 +12,7 @@ from dataclasses import replace
 from typing import Any, NamedTuple
 
 from watchkeeper.signals.topology import Edge, EdgeKind, Node, NodeKind, Topology
-from watchkeeper.topology.cmdb import Cmdb, CmdbEntry, Names
+from watchkeeper.topology.cmdb import FLOOR, Cmdb, CmdbEntry, Names
 
 STALE_NS = 365 * 86_400 * 10**9
 PROBLEMS_MAX = 500
@@ -77,7 +77,7 @@ class _Resolver:
             if seen.name != name:
                 self.problems.append(f"misspelt: {name!r}{where} is taken for {seen.name!r}, {seen.likeness:.2f} alike")
             return self._seen[seen.name]
-        near = [one for one in self._names.nearest(name, 2) if one.likeness >= 0.75]
+        near = [one for one in self._names.nearest(name, 2) if one.likeness >= FLOOR]
         if near:
             choice = " or ".join(repr(one.name) for one in near)
             self.problems.append(f"ambiguous: {name!r}{where} may be {choice}; nothing is concluded")

@@ -19,7 +19,7 @@ from watchkeeper.detect.traces.judgement import Kind
 from watchkeeper.detect.traces.samples import Sample
 from watchkeeper.detect.traces.shares import share_score
 
-LATENCY_SCORE_MIN, LATENCY_SCORE_MASSIVE = 3.0, 6.0
+LATENCY_SCORE_MIN, LATENCY_SCORE_MASSIVE = 4.0, 6.0
 LATENCY_RATIO_MIN, LATENCY_RATIO_MASSIVE = 1.5, 4.0
 LATENCY_SPANS_MIN, LATENCY_SPANS_MASSIVE = 3, 8
 GAP_RATIO_MIN, GAP_SHARE_MIN = 2.0, 0.25
