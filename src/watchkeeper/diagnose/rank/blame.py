@@ -36,7 +36,10 @@ NEW_CALLEE_WEIGHT = 1.0
 RESOURCES = (Aspect.CPU, Aspect.MEMORY, Aspect.DISK, Aspect.NETWORK, Aspect.QUEUE)
 SPECIFIC = (Aspect.MEMORY, Aspect.DISK)
 """Resources whose use takes processor time as well, while processor time alone takes none of them."""
-SPECIFIC_GROWTH_MIN = 0.1
+SPECIFIC_GROWTH_MIN = 1.0
+"""Such a resource comes before processor time when its use has doubled; less comes with any busy process."""
+CPU_BEHIND = 0.8
+"""What processor time then keeps of its weight."""
 
 
 class BlameRanker:
@@ -140,7 +143,7 @@ def _indicators(found: Sequence[Deviation], aspect: Aspect | None, score: float)
         first = max(specific, key=lambda one: (values[one.series.name], one.growth))
         for one in found:
             if one.series.aspect is Aspect.CPU:
-                values[one.series.name] *= 0.5
+                values[one.series.name] *= CPU_BEHIND
         values[first.series.name] = top
     made = [Indicator(IndicatorKind.METRIC, name, score * value / top) for name, value in values.items() if value > 0.0]
     return tuple(sorted(made, key=lambda one: (-one.score, tie_key(one.name))))

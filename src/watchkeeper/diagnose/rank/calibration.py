@@ -14,7 +14,7 @@ import numpy.typing as npt
 
 FLOOR = 0.5
 """Below this confidence a ranking abstains: its first cause is more likely wrong than right."""
-RIDGE = 0.05
+RIDGE = 0.01
 """Weight of the penalty that keeps the curve from being a step where the training cases are all told apart."""
 
 

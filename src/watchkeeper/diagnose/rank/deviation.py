@@ -20,7 +20,7 @@ BEFORE_POINTS_MIN = 5
 UPPER = 0.75
 """Quantile of the incident's values, on their worse side, that stands for its level: much of it may be over already.
 The level right before is the same quantile of the better side: the onset may be told late."""
-NULL_WINDOWS_MIN = 20
+NULL_WINDOWS_MIN, NULL_WINDOWS_MAX = 20, 256
 """Windows before the onset from which the usual change from one to the next is read."""
 NULL_QUANTILE, NULL_SIGMAS = 0.99, 2.326
 """The quantile of usual changes taken for a scale, and how many sigmas of a normal distribution it is."""
@@ -202,7 +202,7 @@ def _usual_change(before: Values, points: int, span: int, side: int, usual: floa
         return 0.0
     after = np.lib.stride_tricks.sliding_window_view(before, points)[span:]
     ahead = np.lib.stride_tricks.sliding_window_view(before, span)[:count]
-    step = max(1, count // 512)
+    step = max(1, count // NULL_WINDOWS_MAX)
     levels = np.quantile(after[::step], UPPER if side > 0 else 1.0 - UPPER, axis=1)
     recent = np.quantile(ahead[::step], 1.0 - UPPER if side > 0 else UPPER, axis=1)
     reference = np.maximum(usual, recent) if side > 0 else np.minimum(usual, recent)
