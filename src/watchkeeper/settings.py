@@ -100,6 +100,12 @@ SETTINGS: tuple[Setting, ...] = (
     Setting("templates_max", 100_000, "Log patterns kept; the least recently seen go first.", 100),
     Setting("detect_warmup_s", 600.0, "Telemetry of a service that is only learned from before anything is judged.", 0),
     Setting("detect_window_s", 10.0, "Length of the windows in which rates are counted.", 1),
+    Setting("metric_warmup_s", 1800.0, "Metrics of a service that are only learned from before any is judged.", 0),
+    Setting("metric_series_max", 100_000, "Metric series watched; those unheard for longest go first.", 100),
+    Setting(
+        "metric_alarms_max", 0.1, "Times a day that a service may cross its metric threshold before it rises.", 0.0
+    ),
+    Setting("metric_forecast_horizon_s", 86_400.0, "How near a limit (disk, memory) must be to be foretold.", 60),
     Setting("finding_close_s", 120.0, "Quiet time after which a finding is closed.", 1),
     Setting("findings_days_max", 90.0, "Age at which closed findings are deleted.", 0),
     Setting("incident_gap_s", 300.0, "Time between findings that may still become one incident.", 0),
