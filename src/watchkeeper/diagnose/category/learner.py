@@ -107,7 +107,7 @@ class Learned:
 def load_learned(path: Path) -> Learned:
     """Read what `save` wrote; raises StoreError when it is damaged, NewerFormat when a newer version wrote it."""
     try:
-        with np.load(path, allow_pickle=False) as archive:
+        with np.load(io.BytesIO(path.read_bytes()), allow_pickle=False) as archive:
             arrays = dict(archive)
         header = json.loads(arrays.pop("header").tobytes())
         if header["schema_version"] > LEARNER_SCHEMA_VERSION:
