@@ -20,7 +20,17 @@ from typing import IO, Any, NamedTuple
 
 from benchmarks.tables import show
 
-NAMES = ("idle", "decoders", "patterns", "log_anomalies", "trace_anomalies", "root_causes", "store", "pipeline", "endurance")
+NAMES = (
+    "idle",
+    "decoders",
+    "patterns",
+    "log_anomalies",
+    "trace_anomalies",
+    "root_causes",
+    "store",
+    "pipeline",
+    "endurance",
+)
 TELL_EVERY_S = 15.0
 OWN_ERRORS = "watchkeeper.errors."
 """How the last line of a traceback begins when the error says by itself what to do, such as to fetch a data set."""
