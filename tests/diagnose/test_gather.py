@@ -90,13 +90,14 @@ def test_spans_tell_operations_callers_and_gaps(tables):
         tables.spans(*call(-60 + number, f"a{number}", server_ms=10, gap_ms=1))
         tables.spans(*call(1 + number, f"b{number}", server_ms=10, gap_ms=200, failed=number < 3))
     window = gathered(tables)
-    (events,) = window.events
+    events = next(each for each in window.events if each.kind == "span")
     assert list(zip(events.nodes, events.subjects, events.callers, strict=True)) == [
-        ("service:cart", "GET /cart", "service:front")
+        ("service:cart", "GET /cart", "service:front"),
+        ("service:front", "GET cart", ""),
     ]
-    assert events.counts.sum() == 12
-    assert events.errors.sum() == 3
-    assert np.nanmedian(events.duration_s) == pytest.approx(0.010)
+    assert events.counts[0].sum() == 12
+    assert events.errors[0].sum() == 3
+    assert np.nanmedian(events.duration_s[0]) == pytest.approx(0.010)
     (gap,) = window.gaps
     assert (gap.caller, gap.callee, gap.calls_before, gap.calls_during) == ("service:front", "service:cart", 6, 6)
     assert gap.before_s == pytest.approx(0.001)
@@ -104,6 +105,42 @@ def test_spans_tell_operations_callers_and_gaps(tables):
     rate = next(series for series in window.series if series.name == "span.rate")
     assert (rate.node, rate.aspect) == ("service:cart", Aspect.TRAFFIC)
     assert np.nansum(rate.values) * 5 == pytest.approx(12)
+
+
+def test_what_sends_no_spans_is_seen_through_its_clients(tables):
+    def client(at_s: float, span_id: str, attributes: dict[str, str], *, failed: bool) -> None:
+        row = {
+            "time_unix_ns": NOW + int(at_s * SECOND),
+            "trace_id": span_id,
+            "span_id": span_id,
+            "service": "cart",
+            "name": "call",
+            "kind": CLIENT,
+            "duration_ns": 5_000_000,
+            "attributes": attributes,
+            "status_code": 2 if failed else 1,
+        }
+        tables.spans(row)
+
+    redis = {"db.system.name": "redis", "server.address": "store"}
+    client(-60, "a", redis, failed=False)
+    client(5, "b", redis, failed=True)
+    client(5, "c", {"server.address": "stock"}, failed=True)
+    client(6, "d", {"server.address": "stock"}, failed=False)
+    client(6, "e", {"server.address": "bank.example"}, failed=False)
+    nodes = ("service:front", "database:redis/store")
+    reach = Reach(NOW, NOW + 60 * SECOND, nodes)
+    window = gather(tables, reach, topology=TOPOLOGY, template_text=str)
+    events = next(each for each in window.events if each.kind == "span")
+    seen = {node: (events.counts[row].sum(), events.errors[row].sum()) for row, node in enumerate(events.nodes)}
+    assert seen == {
+        "service:cart": (5, 2),
+        "database:redis/store": (2, 1),
+        "service:stock": (1, 1),
+        "external:bank.example": (1, 0),
+    }
+    ratio = next(each for each in window.series if each.node == nodes[1] and each.aspect is Aspect.ERRORS)
+    assert ratio.values[~np.isnan(ratio.values)].tolist() == [0.0, 1.0]
 
 
 def test_counters_become_rates_and_histograms_means(tables):

@@ -9,8 +9,8 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from watchkeeper.diagnose.gather_events import edge_gaps, log_events, span_events
-from watchkeeper.diagnose.gather_series import metric_series, span_series
+from watchkeeper.diagnose.gather_events import events
+from watchkeeper.diagnose.gather_series import client_series, metric_series, span_series
 from watchkeeper.diagnose.window import Change, IncidentWindow
 from watchkeeper.signals.finding import Finding
 from watchkeeper.signals.topology import NodeKind, Topology
@@ -67,13 +67,8 @@ def gather(
     start = onset - int(limits.baseline_s * SECOND_NS)
     within = TimeRange(start - start % step_ns, max(until, onset + step_ns))
     services = [node.partition(":")[2] for node in nodes if node.startswith(f"{NodeKind.SERVICE.value}:")]
-    events = tuple(
-        counts
-        for counts in (
-            log_events(store, within, step_ns, services, template_text),
-            span_events(store, within, step_ns, services),
-        )
-        if counts is not None
+    happened = events(
+        store, within, step_ns, services, known=topology.by_id, onset_unix_ns=onset, template_text=template_text
     )
     return IncidentWindow(
         baseline_from_unix_ns=within.from_unix_ns,
@@ -82,9 +77,13 @@ def gather(
         nodes=nodes,
         topology=topology,
         symptom=reach.symptom,
-        series=(*span_series(store, within, step_ns, services), *metric_series(store, within, step_ns, services)),
-        events=events,
-        gaps=edge_gaps(store, within, onset, services),
+        series=(
+            *span_series(store, within, step_ns, services),
+            *client_series(happened.counts, nodes),
+            *metric_series(store, within, step_ns, services),
+        ),
+        events=happened.counts,
+        gaps=happened.gaps,
         changes=tuple(change for change in changes if within.from_unix_ns <= change.time_unix_ns < within.to_unix_ns),
         findings=tuple(findings),
     )

@@ -1,23 +1,41 @@
-"""Log and span events of an incident, counted in windows, and what callers waited for beyond their callees.
+"""Log and span events of an incident, counted in windows: what came how often, how long it took, what followed.
 
-Enters: a store, a time range, services. Leaves: EventCounts and EdgeGaps. Each function is one statement.
+Enters: a store, a time range, services. Leaves: EventCounts and EdgeGaps. Lines are counted in the store; spans, and
+the lines on them, are read and taken apart trace by trace, of a share of the traces when there are very many. What
+sends no spans itself, a database, an outside address, a service that is down, is seen through the spans of its clients.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from typing import Any
+from collections.abc import Callable, Collection, Sequence
+from dataclasses import replace
+from typing import Any, NamedTuple
 
 import numpy as np
 
+from watchkeeper.diagnose.trace_events import LogRows, SpanRows, count, gaps, observe
 from watchkeeper.diagnose.window import EdgeGap, EventCounts
 from watchkeeper.signals.schema import SEVERITY_ERROR_MIN
-from watchkeeper.signals.topology import NodeKind
-from watchkeeper.store.reads.base import SECOND_NS, Queryable, TimeRange, rows
+from watchkeeper.signals.topology import NodeKind, database_name
+from watchkeeper.store.reads.base import SECOND_NS, Queryable, TimeRange, json_object, rows
 
 SUBJECTS_MAX = 2_000
+SPANS_READ_MAX = 60_000
 _STATUS_ERROR = 2
-_KIND_CLIENT, _KIND_PRODUCER = 3, 4
+_KIND_CLIENT = 3
+_ADDRESS = ("peer.service", "service.peer.name", "server.address", "net.peer.name", "network.peer.address")
+_ANSWER = " answer"
+
+
+class Events(NamedTuple):
+    """Counts by kind (`log`, `span`, `self`, `wait`, `step`), and the waits of callers for callees.
+
+    one_of: 1 when every trace was read, n when one trace of n was.
+    """
+
+    counts: tuple[EventCounts, ...]
+    gaps: tuple[EdgeGap, ...]
+    one_of: int
 
 
 def service_node(name: str) -> str:
@@ -29,127 +47,169 @@ def service_node(name: str) -> str:
     return f"{NodeKind.SERVICE.value}:{name}"
 
 
+def events(
+    store: Queryable,
+    within: TimeRange,
+    step_ns: int,
+    services: Sequence[str],
+    *,
+    known: Collection[str],
+    onset_unix_ns: int,
+    template_text: Callable[[int], str],
+) -> Events:
+    """Read and count; `known` are the nodes of the topology. Cost: 20 microseconds a span, SPANS_READ_MAX at most."""
+    if not services:
+        return Events((), (), 1)
+    steps = -(-within.width_ns // step_ns)
+    starts = within.from_unix_ns + step_ns * np.arange(steps, dtype=np.int64)
+    one_of = _one_of(store, within)
+    spans = _spans(store, within, one_of, known)
+    lines = _lines(store, within, one_of, services, template_text)
+    found = [
+        each
+        for each in count(observe(spans, lines), starts, step_ns / SECOND_NS)
+        # Lines are counted in full below, whether a span carries them or not.
+        if each.kind != "log"
+    ]
+    waits = next((each for each in found if each.kind == "wait"), None)
+    logs = log_events(store, within, step_ns, services, template_text)
+    counts = (*([logs] if logs is not None else []), *(_largest(each) for each in found))
+    return Events(counts, () if waits is None else gaps(waits, onset_unix_ns), one_of)
+
+
 def log_events(
     store: Queryable, within: TimeRange, step_ns: int, services: Sequence[str], template_text: Callable[[int], str]
 ) -> EventCounts | None:
     """Count the lines of each template of each service a window; None when there are none."""
-    if not services:
-        return None
     found = rows(
         store,
-        f"""SELECT service, template_id AS subject, '' AS caller, (time_unix_ns - ?) // ? AS step, count(*) AS n,
-                   count(*) FILTER (severity_number >= {SEVERITY_ERROR_MIN}) AS errors, NULL AS duration_s
+        f"""SELECT service, template_id, (time_unix_ns - ?) // ? AS step, count(*) AS n,
+                   count(*) FILTER (severity_number >= {SEVERITY_ERROR_MIN}) AS errors
             FROM logs WHERE time_unix_ns >= ? AND time_unix_ns < ? AND template_id IS NOT NULL
                  AND service IN ({_marks(services)})
             GROUP BY service, template_id, step ORDER BY service, template_id, step""",
         [within.from_unix_ns, step_ns, *within, *services],
         within=within,
     )
-    return _counts("log", found, within, step_ns, lambda subject: template_text(int(subject)))
-
-
-def span_events(store: Queryable, within: TimeRange, step_ns: int, services: Sequence[str]) -> EventCounts | None:
-    """Count the spans of each operation of each service a window, with median durations; None when there are none.
-
-    The caller of an operation is the service whose span is the parent most often, "" at the edge.
-    """
-    if not services:
+    if not found:
         return None
-    found = rows(
-        store,
-        f"""WITH chosen AS (
-                SELECT trace_id, span_id, parent_span_id, service, name, time_unix_ns, duration_ns, status_code, kind
-                FROM spans WHERE time_unix_ns >= ? AND time_unix_ns < ?),
-            called AS (
-                SELECT s.service, s.name, s.time_unix_ns, s.duration_ns, s.status_code,
-                       CASE WHEN p.service <> s.service THEN p.service ELSE '' END AS caller
-                FROM chosen s LEFT JOIN chosen p ON s.trace_id = p.trace_id AND s.parent_span_id = p.span_id
-                WHERE s.service IN ({_marks(services)}) AND s.kind NOT IN ({_KIND_CLIENT}, {_KIND_PRODUCER})),
-            callers AS (SELECT service, name, mode(coalesce(caller, '')) AS caller FROM called GROUP BY 1, 2)
-            SELECT c.service, c.name AS subject, any_value(callers.caller) AS caller,
-                   (c.time_unix_ns - ?) // ? AS step, count(*) AS n,
-                   count(*) FILTER (c.status_code = {_STATUS_ERROR}) AS errors,
-                   median(c.duration_ns) / 1e9 AS duration_s
-            FROM called c JOIN callers USING (service, name)
-            GROUP BY c.service, c.name, step ORDER BY c.service, c.name, step""",
-        [*within, *services, within.from_unix_ns, step_ns],
-        within=within,
-    )
-    return _counts("span", found, within, step_ns, str)
-
-
-def edge_gaps(store: Queryable, within: TimeRange, onset_unix_ns: int, services: Sequence[str]) -> tuple[EdgeGap, ...]:
-    """Give, for each pair of caller and callee, the median of client span minus server span, before and during."""
-    if not services:
-        return ()
-    found = rows(
-        store,
-        f"""WITH chosen AS (
-                SELECT trace_id, span_id, parent_span_id, service, time_unix_ns, duration_ns
-                FROM spans WHERE time_unix_ns >= ? AND time_unix_ns < ?)
-            SELECT c.service AS caller, s.service AS callee,
-                   median(c.duration_ns - s.duration_ns) FILTER (s.time_unix_ns < ?) / 1e9 AS before_s,
-                   median(c.duration_ns - s.duration_ns) FILTER (s.time_unix_ns >= ?) / 1e9 AS during_s,
-                   count(*) FILTER (s.time_unix_ns < ?) AS calls_before,
-                   count(*) FILTER (s.time_unix_ns >= ?) AS calls_during
-            FROM chosen s JOIN chosen c ON s.trace_id = c.trace_id AND s.parent_span_id = c.span_id
-            WHERE c.service <> s.service AND s.service IN ({_marks(services)})
-            GROUP BY 1, 2 ORDER BY 1, 2""",
-        [*within, *[onset_unix_ns] * 4, *services],
-        within=within,
-    )
-    return tuple(
-        EdgeGap(
-            caller=service_node(row["caller"]),
-            callee=service_node(row["callee"]),
-            before_s=_number(row["before_s"]),
-            during_s=_number(row["during_s"]),
-            calls_before=row["calls_before"],
-            calls_during=row["calls_during"],
-        )
-        for row in found
-    )
-
-
-def _counts(
-    kind: str, found: list[dict[str, Any]], within: TimeRange, step_ns: int, text: Callable[[Any], str]
-) -> EventCounts | None:
-    """Lay rows of (service, subject, step) out as matrices; the most frequent SUBJECTS_MAX subjects are kept."""
-    totals: dict[tuple[str, Any], int] = {}
-    for row in found:
-        key = (row["service"], row["subject"])
-        totals[key] = totals.get(key, 0) + row["n"]
-    if not totals:
-        return None
-    kept = sorted(totals, key=lambda key: -totals[key])[:SUBJECTS_MAX]
-    place = {key: index for index, key in enumerate(sorted(kept))}
+    place = {
+        key: index for index, key in enumerate(dict.fromkeys((row["service"], row["template_id"]) for row in found))
+    }
     steps = -(-within.width_ns // step_ns)
     counts, errors = np.zeros((len(place), steps), np.int64), np.zeros((len(place), steps), np.int64)
-    durations = np.full((len(place), steps), np.nan)
-    callers = [""] * len(place)
     for row in found:
-        index = place.get((row["service"], row["subject"]))
-        if index is None:
-            continue
+        index = place[row["service"], row["template_id"]]
         counts[index, row["step"]], errors[index, row["step"]] = row["n"], row["errors"]
-        durations[index, row["step"]] = _number(row["duration_s"])
-        callers[index] = service_node(row["caller"]) if row["caller"] else ""
-    return EventCounts(
-        kind=kind,
-        nodes=tuple(service_node(service) for service, _ in place),
-        subjects=tuple(text(subject) for _, subject in place),
-        counts=counts,
-        errors=errors,
-        starts_unix_ns=within.from_unix_ns + step_ns * np.arange(steps, dtype=np.int64),
-        width_s=step_ns / SECOND_NS,
-        duration_s=durations if kind == "span" else None,
-        callers=tuple(callers) if kind == "span" else (),
+    return _largest(
+        EventCounts(
+            kind="log",
+            nodes=tuple(service_node(service) for service, _ in place),
+            subjects=tuple(template_text(template_id) for _, template_id in place),
+            counts=counts,
+            errors=errors,
+            starts_unix_ns=within.from_unix_ns + step_ns * np.arange(steps, dtype=np.int64),
+            width_s=step_ns / SECOND_NS,
+        )
+    )
+
+
+def _one_of(store: Queryable, within: TimeRange) -> int:
+    found = rows(
+        store,
+        "SELECT count(*) AS n FROM spans WHERE time_unix_ns >= ? AND time_unix_ns < ?",
+        [*within],
+        within=within,
+    )
+    return max(1, -(-int(found[0]["n"]) // SPANS_READ_MAX))
+
+
+def _spans(store: Queryable, within: TimeRange, one_of: int, known: Collection[str]) -> SpanRows:
+    found = rows(
+        store,
+        f"""SELECT trace_id, span_id, parent_span_id, service, name, time_unix_ns, end_time_unix_ns, status_code,
+                   CASE WHEN kind = {_KIND_CLIENT} THEN attributes END AS attributes
+            FROM spans WHERE time_unix_ns >= ? AND time_unix_ns < ? AND trace_id <> '' AND hash(trace_id) % ? = 0
+            ORDER BY time_unix_ns, trace_id, span_id""",
+        [*within, one_of],
+        within=within,
+    )
+    answered = {(row["trace_id"], row["parent_span_id"]) for row in found}
+    silent = [row for row in found if row["attributes"] and (row["trace_id"], row["span_id"]) not in answered]
+    found += [_answer(row, node) for row in silent if (node := _callee(row, known))]
+    return SpanRows(
+        trace_ids=[row["trace_id"] for row in found],
+        span_ids=[row["span_id"] for row in found],
+        parent_ids=[row["parent_span_id"] for row in found],
+        nodes=[row.get("node") or service_node(row["service"] or "") for row in found],
+        operations=[row["name"] for row in found],
+        starts_unix_ns=np.array([row["time_unix_ns"] for row in found], np.int64),
+        ends_unix_ns=np.array([max(row["end_time_unix_ns"] or 0, row["time_unix_ns"]) for row in found], np.int64),
+        failed=np.array([row["status_code"] == _STATUS_ERROR for row in found], bool),
+    )
+
+
+def _callee(row: dict[str, Any], known: Collection[str]) -> str:
+    """Give the node that a client's span without an answering span speaks to, "" when it cannot be told.
+
+    A service that sends spans of its own is taken for silent only where the call failed: its span may be on its way.
+    """
+    said = json_object(row["attributes"])
+    address = next((str(said[name]) for name in _ADDRESS if said.get(name)), "")
+    system = said.get("db.system.name") or said.get("db.system")
+    if system:
+        namespace = str(said.get("db.namespace") or said.get("db.name") or "")
+        return f"{NodeKind.DATABASE.value}:{database_name(str(system), address, namespace, row['service'] or '')}"
+    if not address:
+        return ""
+    if service_node(address) in known:
+        return service_node(address) if row["status_code"] == _STATUS_ERROR else ""
+    return f"{NodeKind.EXTERNAL.value}:{address}"
+
+
+def _answer(row: dict[str, Any], node: str) -> dict[str, Any]:
+    """Give the span that the callee would have sent: as long as its client's, and failed when that one did."""
+    return {**row, "span_id": row["span_id"] + _ANSWER, "parent_span_id": row["span_id"], "node": node}
+
+
+def _lines(
+    store: Queryable, within: TimeRange, one_of: int, services: Sequence[str], template_text: Callable[[int], str]
+) -> LogRows:
+    """Read the lines that stand on a span of the traces that are read."""
+    found = rows(
+        store,
+        f"""SELECT trace_id, span_id, service, template_id, time_unix_ns, severity_number
+            FROM logs WHERE time_unix_ns >= ? AND time_unix_ns < ? AND template_id IS NOT NULL AND trace_id <> ''
+                 AND span_id <> '' AND hash(trace_id) % ? = 0 AND service IN ({_marks(services)})
+            ORDER BY time_unix_ns, batch, row""",
+        [*within, one_of, *services],
+        within=within,
+    )
+    return LogRows(
+        trace_ids=[row["trace_id"] for row in found],
+        span_ids=[row["span_id"] for row in found],
+        nodes=[service_node(row["service"]) for row in found],
+        templates=[template_text(row["template_id"]) for row in found],
+        times_unix_ns=np.array([row["time_unix_ns"] for row in found], np.int64),
+        failed=np.array([row["severity_number"] >= SEVERITY_ERROR_MIN for row in found], bool),
+    )
+
+
+def _largest(found: EventCounts) -> EventCounts:
+    """Keep the most frequent rows, SUBJECTS_MAX of them at most, in their order."""
+    if len(found.subjects) <= SUBJECTS_MAX:
+        return found
+    kept = np.sort(np.argsort(-found.counts.sum(axis=1), kind="stable")[:SUBJECTS_MAX])
+    return replace(
+        found,
+        nodes=tuple(found.nodes[row] for row in kept),
+        subjects=tuple(found.subjects[row] for row in kept),
+        counts=found.counts[kept],
+        errors=found.errors[kept],
+        duration_s=None if found.duration_s is None else found.duration_s[kept],
+        callers=tuple(found.callers[row] for row in kept) if found.callers else (),
     )
 
 
 def _marks(services: Sequence[str]) -> str:
     return ", ".join("?" * len(services))
-
-
-def _number(value: float | None) -> float:
-    return float("nan") if value is None else float(value)

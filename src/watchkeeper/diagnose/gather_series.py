@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from watchkeeper.diagnose.gather_events import service_node
-from watchkeeper.diagnose.window import Aspect, Series
+from watchkeeper.diagnose.window import Aspect, EventCounts, Series
 from watchkeeper.signals.aspect import aspect_of
 from watchkeeper.store.reads.base import SECOND_NS, Queryable, TimeRange, json_object, rows
 
@@ -57,6 +57,32 @@ def span_series(store: Queryable, within: TimeRange, step_ns: int, services: Seq
         for service, grid in grids.items()
         for index, (name, aspect, unit) in enumerate(_SPAN_SERIES)
     )
+
+
+def client_series(counts: Sequence[EventCounts], nodes: Sequence[str]) -> tuple[Series, ...]:
+    """Give the same of what sends no spans itself (a database, an outside address), as its clients saw it."""
+    spans = next((each for each in counts if each.kind == "span"), None)
+    if spans is None or spans.duration_s is None:
+        return ()
+    found: list[Series] = []
+    for node in nodes:
+        rows_of = [row for row, name in enumerate(spans.nodes) if name == node]
+        if not rows_of or node.startswith(service_node("")):
+            continue
+        calls, errors = spans.counts[rows_of], spans.errors[rows_of].sum(axis=0)
+        total = calls.sum(axis=0)
+        some = np.maximum(total, 1)
+        latency = np.where(total > 0, np.nansum(spans.duration_s[rows_of] * calls, axis=0) / some, np.nan)
+        ratio = np.where(total > 0, errors / some, np.nan)
+        readings = (
+            ("span.duration.p50", Aspect.LATENCY, latency, "s"),
+            ("span.error.ratio", Aspect.ERRORS, ratio, "1"),
+            ("span.rate", Aspect.TRAFFIC, total / spans.width_s, "1/s"),
+        )
+        found += [
+            Series(node, name, aspect, spans.starts_unix_ns, values, unit) for name, aspect, values, unit in readings
+        ]
+    return tuple(found)
 
 
 def metric_series(store: Queryable, within: TimeRange, step_ns: int, services: Sequence[str]) -> tuple[Series, ...]:

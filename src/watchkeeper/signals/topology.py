@@ -119,6 +119,18 @@ class Topology:
         }
 
 
+def database_name(system: str, address: str, namespace: str, service: str) -> str:
+    """Give the name of a database's node from what a client's span says of it.
+
+    Without an address or a name it is a store of the service's own, not one that all services share.
+
+    >>> database_name("redis", "cache:6379", "", "cart"), database_name("sqlite", "", "", "cart")
+    ('redis/cache:6379', 'cart/sqlite')
+    """
+    name = address or namespace
+    return f"{system}/{name}" if name else f"{service}/{system}"
+
+
 def _grouped(pairs: Iterable[tuple[str, str]]) -> dict[str, tuple[str, ...]]:
     groups: dict[str, dict[str, None]] = {}
     for key, value in pairs:

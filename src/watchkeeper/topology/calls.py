@@ -17,7 +17,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from watchkeeper.detect.traces.spans import CLIENT, CONSUMER, PRODUCER, SERVER, STATUS_ERROR, hex_ids
-from watchkeeper.signals.topology import EdgeKind, NodeKind
+from watchkeeper.signals.topology import EdgeKind, NodeKind, database_name
 
 WAITING_MAX = 50_000
 WAIT_NS = 60 * 10**9
@@ -132,9 +132,7 @@ class Calls:
 def _direct(kind: int, one: Waiting, database: str, namespace: str, messaging: str, destination: str) -> Call | None:
     """Give a call that is known from its one span: to a database or a queue."""
     if database and kind == CLIENT:
-        # Without an address or a name it is a store of the service's own, not one that all services share.
-        name = one.address or namespace
-        target = f"{database}/{name}" if name else f"{one.service}/{database}"
+        target = database_name(database, one.address, namespace, one.service)
         return Call(one.service, EdgeKind.CALLS, NodeKind.DATABASE, target, one.time_unix_ns, one.failed)
     if destination and kind in (PRODUCER, CLIENT, CONSUMER, SERVER):
         edge = EdgeKind.CONSUMES_FROM if kind in (CONSUMER, SERVER) else EdgeKind.PRODUCES_TO
