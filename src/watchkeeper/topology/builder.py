@@ -8,6 +8,7 @@ the bounds is counted and left out. Keeps the newest hours only; topologies.py w
 from __future__ import annotations
 
 from collections import OrderedDict
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
@@ -59,9 +60,13 @@ class Changed(NamedTuple):
 
 
 class TopologyBuilder:
-    """See the module. `shape` grows whenever nodes or edges come. Not safe for threads; topologies.py locks."""
+    """See the module. written: gives what is written down of an hour, so that it is gone on with.
 
-    def __init__(self) -> None:
+    `shape` grows whenever nodes or edges come. Not safe for threads; topologies.py locks.
+    """
+
+    def __init__(self, written: Callable[[int], HourGraph] = lambda hour: HourGraph()) -> None:
+        self._written = written
         self.hours: OrderedDict[int, HourGraph] = OrderedDict()
         self.left_out = 0
         self.shape = 0
@@ -102,14 +107,6 @@ class TopologyBuilder:
                 found.append(Changed(hour, nodes, edges))
                 graph.changed_nodes, graph.changed_edges = set(), set()
         return found
-
-    def take_up(self, hour: int, nodes: list[Node], edges: list[tuple[EdgeKey, EdgeCount]]) -> None:
-        """Go on with an hour that was written down before a restart."""
-        graph = self.hours.setdefault(hour, HourGraph())
-        graph.nodes.update({node.id: node for node in nodes})
-        graph.edges.update(dict(edges))
-        self.shape += 1
-        self._trim()
 
     def _resource(self, told: Told, hour: int) -> None:
         graph = self._graph(hour)
@@ -160,7 +157,11 @@ class TopologyBuilder:
         return known
 
     def _graph(self, hour: int) -> HourGraph:
-        return self.hours.setdefault(hour, HourGraph())
+        graph = self.hours.get(hour)
+        if graph is None:
+            graph = self.hours[hour] = self._written(hour)
+            self.shape += 1
+        return graph
 
     def _read(self, text: str) -> Told:
         known = self._told.get(text)

@@ -41,12 +41,11 @@ class Topologies:
     def __init__(self, metadata: Metadata, *, cmdb: Cmdb | None = None) -> None:
         self._metadata = metadata
         self._cmdb = cmdb or Cmdb()
-        self._builder = TopologyBuilder()
+        self._builder = TopologyBuilder(self._hour)
         self._lock = threading.RLock()
         self._written = 0
         self._remembered: dict[tuple[int, ...], Merged] = {}
         metadata.ensure("topology", 1, _SCHEMA)
-        self._take_up()
 
     def observe(self, signal: Signal, batch: pa.RecordBatch) -> None:
         """Take one batch in; writes only when very many hours wait to be written."""
@@ -137,13 +136,9 @@ class Topologies:
                 graphs.setdefault(row["hour"], HourGraph()).edges[key] = count
         return sorted(graphs.items())
 
-    def _take_up(self) -> None:
-        """Go on with the newest hour, whose counts would begin anew otherwise."""
-        newest = self._metadata.read("SELECT MAX(hour) AS hour FROM topology_nodes")[0]["hour"]
-        if newest is None:
-            return
-        for hour, graph in self._stored(newest, newest, set()):
-            self._builder.take_up(hour, list(graph.nodes.values()), list(graph.edges.items()))
+    def _hour(self, hour: int) -> HourGraph:
+        """Give what is written of one hour."""
+        return dict(self._stored(hour, hour, set())).get(hour, HourGraph())
 
 
 def _document(node: Node) -> str:
