@@ -20,7 +20,7 @@ from watchkeeper.signals.topology import NodeKind, database_name
 from watchkeeper.store.reads.base import SECOND_NS, Queryable, TimeRange, json_object, rows
 
 SUBJECTS_MAX = 2_000
-SPANS_READ_MAX = 60_000
+SPANS_READ_MAX = 20_000
 _STATUS_ERROR = 2
 _KIND_CLIENT = 3
 _ADDRESS = ("peer.service", "service.peer.name", "server.address", "net.peer.name", "network.peer.address")
