@@ -25,6 +25,7 @@ NAMES = (
     "decoders",
     "patterns",
     "log_anomalies",
+    "nab",
     "trace_anomalies",
     "root_causes",
     "store",

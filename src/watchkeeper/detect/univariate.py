@@ -24,23 +24,29 @@ RARITY_BINS = 100
 RARITY_BINS_PER_E = 10.0
 RARITY_LOG_MIN = -1.0
 """Past rarities are counted in bins of a tenth in the natural logarithm, from exp(-1) to exp(9)."""
-OUTSIDE_MAX = 5.0
-"""So many values outside the range, or any while the series is young, and the range widens to hold them."""
 YOUNG_POINTS = 100.0
+"""A younger series widens its range for every value; an older one only for more than a lone value leaves behind."""
+EXCESS_MAX = 1e9
+"""Farther beyond its range than so many widths, a value is no rarer; a bound for the arithmetic."""
 ZOOM_EVERY = 64
-ZOOM_SHARE = 0.25
-"""When all that is remembered lies in this share of the range, the range narrows to twice what is occupied."""
-OCCUPIED_MIN = 0.5
-"""A bin is occupied when what is remembered in it weighs at least half a new value."""
+ZOOM_SHARE = 0.05
+TRIMMED_SHARE = 0.003
+"""When all that is remembered but so much at either end lies in ZOOM_SHARE of the range, the range narrows on it.
+
+So a lone huge value, also as it stays in the mean of twelve, does not make all others look the same for long.
+"""
+TRIMMED_MIN = 0.5
+"""At either end at least half the weight of a new value may be left out."""
+VALUE_MAX = 1e150
+"""Larger values count as missing: differences and sums of them might overflow."""
+WEIGHT_MAX = 1e6
+"""Counts are scaled back when the weight of a new value, which grows so that old ones need no decay, exceeds this."""
 
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
 
 _BEYOND: Floats = np.triu(np.ones((RARITY_BINS, RARITY_BINS)), 1)
 """Row b selects the bins above b."""
-
-WEIGHT_MAX = 1e6
-"""Counts are scaled back when the weight of a new value, which grows so that old ones need no decay, exceeds this."""
 
 _ARRAYS = (
     "origin",
@@ -51,7 +57,6 @@ _ARRAYS = (
     "counts",
     "mass",
     "outside",
-    "outmost",
     "weight",
     "rarities",
     "learned",
@@ -67,7 +72,7 @@ class UnivariateSettings(NamedTuple):
     """
 
     windows: tuple[int, ...] = (1, 4, 12)
-    bins: int = 64
+    bins: int = 80
     memory: float = 5_000.0
     calibration_half_life: float = 2_000.0
 
@@ -93,7 +98,6 @@ class UnivariateScorer:
         self.counts: Floats = np.zeros((rows, bins))
         self.mass: Floats = np.zeros(rows)
         self.outside: Floats = np.zeros(rows)
-        self.outmost: Floats = np.tile([np.inf, -np.inf], (rows, 1))
         self.weight: Floats = np.ones(rows)
         self.rarities: Floats = np.zeros((rows, RARITY_BINS))
         self.learned: Floats = np.zeros(rows)
@@ -102,7 +106,7 @@ class UnivariateScorer:
     def take(self, values: Floats) -> Floats:
         """Give the score (n,) of one value of each series (n,) and learn from it.
 
-        NaN and infinite values score 0 and leave the state of their series as it was.
+        NaN and values beyond VALUE_MAX score 0 and leave the state of their series as it was.
         """
         scores: Floats = self.take_windows(values).mean(axis=1)
         return scores
@@ -118,7 +122,7 @@ class UnivariateScorer:
         """Do as `take`, but give the score of each window length (n, windows): which of them is unusual."""
         windows = len(self.settings.windows)
         scores = np.zeros((self.series, windows))
-        known = np.flatnonzero(np.isfinite(values))
+        known = np.flatnonzero(np.abs(values) < VALUE_MAX)
         if not len(known):
             return scores
         new = known[self.points[known] == 0]
@@ -143,8 +147,11 @@ class UnivariateScorer:
         return means
 
     def _rarity(self, rows: Ints, values: Floats) -> Floats:
-        """Give 1 / (share of past values near each value), 0 for a series that never varied; then count the value."""
-        self._widen(rows, values)
+        """Give 1 / (share of past values near each value), 0 for a series that never varied; then count the value.
+
+        Beyond the range no share is known; there rarity grows with the square root of the distance.
+        """
+        excess = self._widen(rows, values)
         bins = self.settings.bins
         low, high, mass, weight = self.low[rows], self.high[rows], self.mass[rows], self.weight[rows]
         width = high - low
@@ -156,6 +163,7 @@ class UnivariateScorer:
         after = np.where(place < bins - 1, self.counts[rows, np.minimum(place + 1, bins - 1)], 0.0)
         near = self.counts[rows, place] + 0.5 * (before + after) + weight
         rarity = np.where(inside, mass / near, np.where(out, mass / np.maximum(self.outside[rows], weight), 0.0))
+        rarity *= np.sqrt(1.0 + excess)
         self.counts[rows[inside], place[inside]] += weight[inside]
         self.mass[rows] = mass + weight
         self.weight[rows] = weight / (1.0 - 1.0 / self.settings.memory)
@@ -168,32 +176,40 @@ class UnivariateScorer:
             self.weight[heavy] = 1.0
         return rarity
 
-    def _widen(self, rows: Ints, values: Floats) -> None:
-        """Count the values out of range, and widen the range of the rows that have had enough of them."""
+    def _widen(self, rows: Ints, values: Floats) -> Floats:
+        """Count the values out of range, and widen the range of the rows that have had enough of them.
+
+        Gives how far each value lay beyond the range (k,), in widths of the range; 0 inside.
+        """
         new = self.mass[rows] == 0
         self.low[rows[new]] = self.high[rows[new]] = values[new]
         low, high = self.low[rows], self.high[rows]
         out = (values < low) | (values > high)
+        excess = np.zeros(len(rows))
         if not out.any():
-            return
+            return excess
+        width = high - low
+        distance = np.maximum(values - high, low - values)
+        excess = np.divide(distance, width, out=excess, where=out & (width > 0))
+        excess = np.minimum(excess, EXCESS_MAX)
         rows, values = rows[out], values[out]
         weight = self.weight[rows]
         self.outside[rows] += weight
-        self.outmost[rows, 0] = np.minimum(self.outmost[rows, 0], values)
-        self.outmost[rows, 1] = np.maximum(self.outmost[rows, 1], values)
+        # A lone value is in as many means as their window is long; what stays outside longer is a new range.
+        spans = np.array(self.settings.windows)[rows % len(self.settings.windows)]
         due = (
             (self.low[rows] == self.high[rows])
             | (self.mass[rows] < YOUNG_POINTS * weight)
-            | (self.outside[rows] > OUTSIDE_MAX * weight)
+            | (self.outside[rows] > (spans + 1) * weight)
         )
-        for row in rows[due].tolist():
+        for row, value in zip(rows[due].tolist(), values[due].tolist(), strict=True):
             old_low, old_high = float(self.low[row]), float(self.high[row])
-            least, most = min(old_low, float(self.outmost[row, 0])), max(old_high, float(self.outmost[row, 1]))
+            least, most = min(old_low, value), max(old_high, value)
             # Half the width beyond the new extreme spares a slow rise from widening at every step.
             margin = 0.5 * (most - least)
             self._set_range(row, least - margin * (least < old_low), most + margin * (most > old_high))
             self.outside[row] = 0.0
-            self.outmost[row] = np.inf, -np.inf
+        return excess
 
     def _set_range(self, row: int, low: float, high: float) -> None:
         """Lay the counts of a row out over a new range, each spread evenly over its old bin."""
@@ -217,10 +233,10 @@ class UnivariateScorer:
             return
         windows, bins = len(self.settings.windows), self.settings.bins
         rows = (due[:, None] * windows + np.arange(windows)).ravel()
-        occupied = self.counts[rows] >= OCCUPIED_MIN * self.weight[rows, None]
-        first = occupied.argmax(axis=1)
-        last = bins - 1 - occupied[:, ::-1].argmax(axis=1)
-        narrow = occupied.any(axis=1) & (last - first + 1 < ZOOM_SHARE * bins)
+        trimmed = np.maximum(TRIMMED_MIN * self.weight[rows], TRIMMED_SHARE * self.mass[rows])[:, None]
+        first = (np.cumsum(self.counts[rows], axis=1) >= trimmed).argmax(axis=1)
+        last = bins - 1 - (np.cumsum(self.counts[rows, ::-1], axis=1) >= trimmed).argmax(axis=1)
+        narrow = last - first + 1 < ZOOM_SHARE * bins
         for row, begin, end in zip(rows[narrow].tolist(), first[narrow].tolist(), last[narrow].tolist(), strict=True):
             width = float(self.high[row] - self.low[row])
             middle, half = self.low[row] + (begin + end + 1) / 2 / bins * width, width * (end - begin + 1) / bins
