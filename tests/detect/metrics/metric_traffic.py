@@ -16,6 +16,7 @@ from watchkeeper.signals.schema import METRICS
 SECOND_NS = 1_000_000_000
 START_NS = 1_763_700_000 * SECOND_NS
 STEP_S = 10.0
+MOMENTS_TOGETHER = 8
 
 Point = dict[str, Any]
 
@@ -88,8 +89,12 @@ def detector(**more: Any) -> MetricDetector:
 
 
 def learn(own: MetricDetector, moments: Iterable[list[Point]]) -> list[Finding]:
-    """Feed moment after moment; gives every finding told, in order."""
-    return [finding for points in moments for finding in own.learn(metric_batch(points))]
+    """Feed some moments at a time; gives every finding told, in order."""
+    told: list[Finding] = []
+    every = list(moments)
+    for at in range(0, len(every), MOMENTS_TOGETHER):
+        told += own.learn(metric_batch([one for points in every[at : at + MOMENTS_TOGETHER] for one in points]))
+    return told
 
 
 def last(findings: Iterable[Finding]) -> dict[str, Finding]:

@@ -13,13 +13,17 @@ import pytest
 from watchkeeper.errors import NewerFormat, StoreError
 from watchkeeper.signals.finding import Finding, FindingSeverity, FindingState
 
-HOUR_S = 3600.0
+LEARN_S = 2400.0
 FAULT = {("payment", "request.duration"): 4.0, ("payment", "cpu.utilization"): 2.2}
 
 
 def _with_fault(*, seed: int = 1) -> list[list[traffic.Point]]:
     shop = traffic.Shop(seed)
-    return shop.between(0, HOUR_S) + shop.between(HOUR_S, HOUR_S + 300, FAULT) + shop.between(HOUR_S + 300, 2 * HOUR_S)
+    return (
+        shop.between(0, LEARN_S)
+        + shop.between(LEARN_S, LEARN_S + 300, FAULT)
+        + shop.between(LEARN_S + 300, LEARN_S + 600)
+    )
 
 
 def _plain(findings: dict[str, Finding]) -> list[dict[str, object]]:
@@ -38,28 +42,30 @@ def test_a_fault_is_one_finding_that_names_its_strongest_metric_and_closes() -> 
     assert finding.attributes["aspect"] == "latency"
     assert finding.expected.high is not None
     assert 0.05 < finding.expected.high < 0.08
-    assert finding.seen.high == pytest.approx(0.2, rel=0.2)
+    assert finding.seen.high == pytest.approx(0.2, rel=0.3)
     begun_s = (finding.first_unix_ns - traffic.START_NS) / 1e9
-    assert begun_s == HOUR_S
+    assert begun_s == LEARN_S
     assert finding.detected_unix_ns - finding.first_unix_ns <= 60 * traffic.SECOND_NS
     assert [item.kind for item in finding.evidence] == ["series", "series"]
     assert len(finding.evidence[0].points) > 20
     assert "was normal over" in finding.why
 
 
-def test_a_healthy_day_of_noise_is_quiet() -> None:
-    told = traffic.learn(traffic.detector(), traffic.Shop(7).between(0, 6 * HOUR_S))
+def test_two_healthy_hours_of_noise_are_quiet() -> None:
+    told = traffic.learn(traffic.detector(), traffic.Shop(7).between(0, 3 * LEARN_S))
     assert told == []
 
 
-def test_many_small_deviations_at_once_are_a_joint_finding() -> None:
+def test_many_metrics_of_an_entity_off_at_once_are_one_finding() -> None:
     shop = traffic.Shop(3)
     own = traffic.detector()
-    assert traffic.learn(own, shop.between(0, 2 * HOUR_S)) == []
-    little = {("cart", name): 1 + 3.2 * noise / level for name, (_, level, noise) in traffic.SHAPES.items()}
-    told = traffic.last(traffic.learn(own, shop.between(2 * HOUR_S, 2 * HOUR_S + 300, little)))
-    assert {one.service for one in told.values()} == {"cart"}
+    assert traffic.learn(own, shop.between(0, LEARN_S)) == []
+    little = {("cart", name): 1 + 4.5 * noise / level for name, (_, level, noise) in traffic.SHAPES.items()}
+    told = traffic.last(traffic.learn(own, shop.between(LEARN_S, LEARN_S + 300, little)))
+    still_open = [one for one in told.values() if one.state is FindingState.OPEN]
+    assert [one.service for one in still_open] == ["cart"]
     assert {one.kind for one in told.values()} <= {"metric.joint", "metric.level"}
+    assert len(still_open[0].attributes["metrics"]) > 1
 
 
 def test_batches_may_be_cut_anywhere() -> None:
@@ -91,7 +97,7 @@ def test_another_unit_changes_no_score() -> None:
 
 def test_state_survives_a_restart_exactly(tmp_path: Path) -> None:
     moments = _with_fault()
-    cut = int((HOUR_S + 100) / traffic.STEP_S)
+    cut = int((LEARN_S + 100) / traffic.STEP_S)
     own = traffic.detector()
     traffic.learn(own, moments[:cut])
     own.save(tmp_path)
@@ -125,8 +131,8 @@ def test_state_that_is_damaged_or_newer_is_refused(tmp_path: Path, damage: str) 
 
 def test_scoring_changes_nothing_and_learning_takes_no_hold_of_the_batch() -> None:
     own, shop = traffic.detector(), traffic.Shop()
-    traffic.learn(own, shop.between(0, HOUR_S))
-    batch = traffic.metric_batch(shop.at(HOUR_S, FAULT))
+    traffic.learn(own, shop.between(0, LEARN_S))
+    batch = traffic.metric_batch(shop.at(LEARN_S, FAULT))
     before, content = own.bank.state.fields.copy(), batch.to_pylist()
     scores = own.score(batch)
     assert np.array_equal(own.bank.state.fields, before)
@@ -173,13 +179,13 @@ def test_a_series_that_no_longer_comes_is_told_and_a_silent_entity_is_not() -> N
 
 def test_a_series_that_stands_still_is_told() -> None:
     shop, own = traffic.Shop(5), traffic.detector()
-    traffic.learn(own, shop.between(0, HOUR_S))
+    traffic.learn(own, shop.between(0, LEARN_S))
     stuck = [
         [
             {**point, "value_double": 55.0} if (point["service"], point["name"]) == ("cart", "temperature") else point
             for point in points
         ]
-        for points in shop.between(HOUR_S, HOUR_S + 900)
+        for points in shop.between(LEARN_S, LEARN_S + 900)
     ]
     told = traffic.last(traffic.learn(own, stuck))
     (finding,) = told.values()
@@ -191,8 +197,8 @@ def test_a_filling_disk_is_foretold_once_with_its_limit() -> None:
     own = traffic.detector()
     random = np.random.default_rng(6)
     told: list[Finding] = []
-    for step in range(500):
-        used = 0.4 + 0.0008 * step + random.normal(0, 0.003)
+    for step in range(320):
+        used = 0.4 + 0.0012 * step + random.normal(0, 0.003)
         flat = 0.7 + random.normal(0, 0.01)
         saw = 0.3 + 0.5 * (step % 60) / 60
         points = [
@@ -231,10 +237,10 @@ def test_flush_lets_silence_close_a_finding_and_learning_tells_how_far_it_is() -
     assert own.flush(traffic.START_NS) == []
     traffic.learn(own, shop.between(0, 300))
     assert {(one.state, one.learned_s) for one in own.learning()} == {("warming", 290.0)}
-    traffic.learn(own, shop.between(300, HOUR_S))
-    opened = traffic.last(traffic.learn(own, shop.between(HOUR_S, HOUR_S + 200, FAULT)))
+    traffic.learn(own, shop.between(300, LEARN_S))
+    opened = traffic.last(traffic.learn(own, shop.between(LEARN_S, LEARN_S + 200, FAULT)))
     assert {one.state for one in opened.values()} == {FindingState.OPEN}
-    closed = own.flush(traffic.START_NS + int((HOUR_S + 600) * 1e9))
+    closed = own.flush(traffic.START_NS + int((LEARN_S + 600) * 1e9))
     assert [one.state for one in closed] == [FindingState.CLOSED]
     assert {one.id for one in closed} == set(opened)
     assert {one.state for one in own.learning()} == {"watching"}
@@ -248,3 +254,37 @@ def test_an_empty_batch_and_one_of_unknown_kinds_say_nothing() -> None:
     odd = traffic.metric_batch([traffic.point(0.0, "a", "b", 1.0, kind="novelty")])
     assert isinstance(odd, pa.RecordBatch)
     assert own.learn(odd) == []
+
+
+class _Largest:
+    """A scorer of its own kind: the largest deviation, and how many vectors it has seen."""
+
+    def __init__(self, metrics: int, step_s: float) -> None:
+        self.metrics, self.step_s, self.seen = metrics, step_s, 0
+
+    def score_learn(self, block: np.ndarray) -> np.ndarray:
+        assert block.shape[1] == self.metrics
+        self.seen += len(block)
+        return np.abs(block).max(axis=1)
+
+    def save(self, path: Path) -> None:
+        np.savez(path, about=np.array([self.metrics, self.step_s, self.seen]))
+
+    @classmethod
+    def load(cls, path: Path) -> _Largest:
+        with np.load(path) as archive:
+            metrics, step_s, seen = archive["about"].tolist()
+        own = cls(int(metrics), step_s)
+        own.seen = int(seen)
+        return own
+
+
+def test_another_joint_scorer_sees_each_moment_of_an_entity_once_and_is_kept(tmp_path: Path) -> None:
+    own = traffic.detector(joint=_Largest)
+    traffic.learn(own, traffic.Shop().between(0, 900))
+    own.save(tmp_path)
+    other = traffic.detector(joint=_Largest)
+    other.load(tmp_path)
+    for watch in (own.watch, other.watch):
+        scorers = [scorer for _, scorer in watch.scorers.values()]
+        assert [(one.metrics, one.step_s, one.seen) for one in scorers] == [(5, 10.0, 59)] * 3

@@ -27,6 +27,7 @@ from watchkeeper.signals.finding import Band, Finding, FindingSeverity
 COURSE = 96
 COURSE_MIN = 32
 BEYOND_HISTORY = 4.0
+HISTORY_S_MIN = 7_200.0
 CRITICAL_S = 3_600.0
 WARNING_S = 21_600.0
 
@@ -194,7 +195,7 @@ def is_near(ahead: Forecast, now: float, limit: float) -> bool:
     """Tell whether a limit is near enough to tell: a trend reaches it, and not too far beyond what was seen of it."""
     if not ahead.is_trend or ahead.slope_per_s <= 0 or ahead.time_to_limit_s is None or now >= limit:
         return False
-    return ahead.time_to_limit_s <= BEYOND_HISTORY * ahead.history_s
+    return ahead.history_s >= HISTORY_S_MIN and ahead.time_to_limit_s <= BEYOND_HISTORY * ahead.history_s
 
 
 def _said(entity: str, limit: float, ahead: Forecast) -> Callable[[list[Member]], Said]:

@@ -8,7 +8,6 @@ save and load.
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -22,7 +21,7 @@ from watchkeeper.detect.metrics.capacity import Capacity
 from watchkeeper.detect.metrics.channels import Channels
 from watchkeeper.detect.metrics.core import Field
 from watchkeeper.detect.metrics.episodes import Episodes
-from watchkeeper.detect.metrics.joint import JointScorer
+from watchkeeper.detect.metrics.joint import JointMaker
 from watchkeeper.detect.metrics.readings import Readings, Told
 from watchkeeper.detect.metrics.services import Services
 from watchkeeper.detect.metrics.sources import Sources
@@ -47,8 +46,8 @@ class MetricDetector:
     quiet time after which a finding closes. series_max: series kept; those unheard for longest go first, and the count
     is told. forecast_horizon_s: how near a limit must be to be told. alarms_max: how often a day a service's threshold
     may be crossed before it rises. joint: makes the scorer of an entity's joint deviation, given its number of
-    channels; without it the root mean square serves. Cost: about 2 microseconds a point in batches of thousands, and
-    about 2 kB of memory a channel.
+    channels and their step; without it the root mean square serves. Cost: some microseconds a point in batches of
+    thousands, and about 2 kB of memory a channel.
     """
 
     def __init__(
@@ -60,7 +59,7 @@ class MetricDetector:
         series_max: int = 100_000,
         forecast_horizon_s: float = 86_400.0,
         alarms_max: float = 0.1,
-        joint: Callable[[int], JointScorer] | None = None,
+        joint: JointMaker | None = None,
     ) -> None:
         self._warmup_s, self._window_ns = warmup_s, max(1, int(window_s * 1e9))
         self._forecast_horizon_s = forecast_horizon_s

@@ -6,6 +6,7 @@ further off. `JointScorer` is the seam for other scorers of one entity; the defa
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Protocol
 
 import numpy as np
@@ -24,11 +25,18 @@ class JointScorer(Protocol):
     def score_learn(self, block: Floats) -> Floats:
         """Give the score (T,) of each vector of the block (T, m), >= 0, higher = more anomalous; then learn from it."""
 
-    def arrays(self) -> dict[str, npt.NDArray[np.generic]]:
-        """Give the state to save."""
+    def save(self, path: Path) -> None:
+        """Write the state to a file."""
 
-    def take(self, arrays: dict[str, npt.NDArray[np.generic]]) -> None:
-        """Take up what `arrays` gave."""
+
+class JointMaker(Protocol):
+    """Makes the scorers of entities; the class of a scorer is one."""
+
+    def __call__(self, metrics: int, step_s: float) -> JointScorer:
+        """Give a scorer of vectors (metrics,), one every `step_s` seconds."""
+
+    def load(self, path: Path) -> JointScorer:
+        """Give a scorer with the state that `save` wrote; raises StoreError when it is damaged or newer."""
 
 
 def root_mean_square(standards: Floats, entities: Ints, count: int) -> tuple[Floats, Ints]:

@@ -39,7 +39,9 @@ def save(folder: Path, detector: MetricDetector) -> None:
     stamp = int.from_bytes(os.urandom(4), "little")
     arrays: Arrays = {"stamp": np.array([stamp])}
     watch = detector.watch
-    scorers = {str(entity): {"rows": rows, **one.arrays()} for entity, (rows, one) in watch.scorers.items()}
+    scorers: Arrays = {str(entity): rows for entity, (rows, _) in watch.scorers.items()}
+    for entity, (_, scorer) in watch.scorers.items():
+        scorer.save(folder / f"joint.{entity}.npz")
     parts: dict[str, Arrays] = {
         "sources": detector.sources.arrays(),
         "bank": detector.bank.arrays(),
@@ -47,7 +49,7 @@ def save(folder: Path, detector: MetricDetector) -> None:
         "thresholds": detector.thresholds.arrays(),
         "capacity": detector.capacity.arrays(),
         "watch": {name: getattr(watch, name) for name in watch.ARRAYS},
-        **{f"scorer.{entity}": own for entity, own in scorers.items()},
+        "scorers": scorers,
     }
     for part, own in parts.items():
         arrays.update({f"{part}/{name}": array for name, array in own.items()})
@@ -60,7 +62,6 @@ def save(folder: Path, detector: MetricDetector) -> None:
         "told": vars(detector.told),
         "services": [detector.names.names, detector.names.references],
         "entities": [detector.entities.names, detector.entities.references],
-        "scorers": sorted(scorers),
         "limits": [[*key, row] for key, row in detector.capacity.limits.items()],
         "episodes": detector.episodes.as_list(),
     }
@@ -109,10 +110,8 @@ def take(folder: Path, saved: Saved, detector: MetricDetector) -> None:
         detector.names.restore(*document["services"])
         detector.entities.restore(*document["entities"])
         detector.episodes.take(document["episodes"])
-        for entity in document["scorers"]:
-            own = _part(saved, f"scorer.{entity}")
-            rows = np.array(own.pop("rows"), np.int64)
-            watch.take_scorer(int(entity), rows, own)
+        for entity, rows in _part(saved, "scorers").items():
+            watch.take_scorer(int(entity), np.array(rows, np.int64), folder / f"joint.{entity}.npz")
     except DAMAGED as error:
         raise _unreadable(folder, error) from error
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-LEVELS = np.arange(4.0, 7.01, 0.5)
+LEVELS = np.arange(3.5, 7.01, 0.5)
 DAY_S = 86_400.0
 FADE_DAYS = 7.0
 

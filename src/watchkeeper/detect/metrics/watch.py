@@ -8,6 +8,7 @@ are one finding. Many channels a little off at once are the entity's joint devia
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
@@ -23,6 +24,7 @@ from watchkeeper.detect.metrics.wording import Member
 from watchkeeper.signals.finding import Band, Finding, FindingSeverity
 
 COOLS_AT = 0.5
+JOINS_AT = 0.6
 JOINT_RATE = 1.0 / 120.0
 JOINT_WARM = 60.0
 JOINT_TOLD_MAX = 4
@@ -44,7 +46,7 @@ class Watch:
         entities: Names,
         episodes: Episodes,
         thresholds: Thresholds,
-        scorer: Callable[[int], joint.JointScorer] | None,
+        scorer: joint.JointMaker | None,
     ) -> None:
         self.channels, self.bank = channels, channels.bank
         self.services, self.entities = services, entities
@@ -72,12 +74,10 @@ class Watch:
         self.scorers.pop(entity, None)
         return self.episodes.forget(name)
 
-    def take_scorer(self, entity: int, rows: Ints, arrays: dict[str, npt.NDArray[np.generic]]) -> None:
+    def take_scorer(self, entity: int, rows: Ints, path: Path) -> None:
         """Take up the saved scorer of an entity; without a maker of scorers it is left out."""
         if self._make_scorer is not None:
-            scorer = self._make_scorer(len(rows))
-            scorer.take(arrays)
-            self.scorers[entity] = (rows, scorer)
+            self.scorers[entity] = (rows, self._make_scorer.load(path))
 
     def close(self, closing: Flags, judging: Flags, now: Ints) -> list[Finding]:
         """Look over the services marked in `closing` (S,), told only where `judging`; now: (S,) their event times."""
@@ -130,8 +130,9 @@ class Watch:
         """Score by the scorer of the entity; a new one begins when its channels are not the same any more."""
         assert self._make_scorer is not None
         known = self.scorers.get(entity)
+        step_s = float(np.median(self.channels.sources.step_s[self.bank.slot[rows]]))
         if known is None or not np.array_equal(known[0], rows):
-            known = self.scorers[entity] = (rows.copy(), self._make_scorer(len(rows)))
+            known = self.scorers[entity] = (rows.copy(), self._make_scorer(len(rows), step_s))
         return float(known[1].score_learn(self.bank.standards[rows][None])[0])
 
     def _hot(self, rows: Ints, now: Ints) -> list[Finding]:
@@ -142,10 +143,13 @@ class Watch:
             service, name = int(self.service_of[entity]), self.entities.names[entity]
             limit = float(self.thresholds.of(np.array([service]))[0])
             known = self.episodes.get(LEVEL, name)
+            series = group[bank.slot[group] != NO_SLOT].tolist()
+            heat = {row: float(bank.state.fields[Field.HEAT, row]) for row in series}
+            is_hot = max(heat.values(), default=0.0) >= limit
             members = [
                 self.channels.member(row)
-                for row in group[bank.slot[group] != NO_SLOT].tolist()
-                if bank.state.fields[Field.HEAT, row] >= limit
+                for row in series
+                if (is_hot and heat[row] >= limit * JOINS_AT)
                 or (known is not None and self.channels.key(row) in known.members)
             ]
             if members:
