@@ -5,7 +5,9 @@ from __future__ import annotations
 import hashlib
 import hmac
 import json
+import socket
 import threading
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -171,6 +173,47 @@ def test_a_webhook_is_signed_and_delivered_in_order(server: Server, metadata: Me
     assert body["incident"]["first_unix_ns"] == str(START)
     assert told[0] == (one.id, "ops was told: opened")
     assert (made.status()[0]["sent"], made.status()[0]["waiting"]) == (2, 0)
+
+
+@pytest.mark.parametrize(
+    ("kind", "path", "field"),
+    [
+        (TargetKind.SLACK, "/hook", "blocks"),
+        (TargetKind.PAGERDUTY, "/hook", "routing_key"),
+        (TargetKind.ALERTMANAGER, "/hook/api/v2/alerts", "labels"),
+    ],
+)
+def test_every_kind_is_delivered(
+    server: Server, metadata: Metadata, notifier: Any, kind: TargetKind, path: str, field: str
+) -> None:
+    made = notifier(target(server, kind, secret="s" * 32))
+    tell(made, metadata, News(Event.OPENED, incident()))
+    (got,) = wait_for(lambda: server.got, what="the delivery")
+    where, headers, body = got
+    assert where == path
+    assert field in (body[0] if isinstance(body, list) else body)
+    assert headers["Content-Type"] == "application/json"
+    assert headers.get("Authorization") == (None if kind is TargetKind.PAGERDUTY else "Bearer " + "s" * 32)
+
+
+def test_a_target_that_does_not_answer_holds_up_nobody(metadata: Metadata, server: Server) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        mute = Target("mute", TargetKind.SLACK, f"http://127.0.0.1:{silent.getsockname()[1]}/", events=tuple(Event))
+        made = Notifier(metadata, [replace(mute, timeout_s=60.0), target(server)], repeat_ns=0)
+        made.start()
+        begun = time.monotonic()
+        tell(made, metadata, News(Event.OPENED, incident()))
+        wait_for(lambda: server.got, what="the other target's delivery")
+        assert made.status()[0]["waiting"] == 1
+        made.stop()
+        assert time.monotonic() - begun < 20
+
+
+def test_the_rate_of_a_target_is_bounded(server: Server, metadata: Metadata, notifier: Any) -> None:
+    made = notifier(target(server, rate_per_minute=1.0))
+    tell(made, metadata, *(News(Event.OPENED, incident(id=f"i{number}")) for number in range(5)))
+    wait_for(lambda: made.status()[0]["sent"] == 1, what="the first delivery")
+    assert made.status()[0]["waiting"] == 4
 
 
 def test_what_fails_is_tried_again_then_given_up_and_told(server: Server, metadata: Metadata, notifier: Any) -> None:

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 from tests.diagnose.incident_findings import finding, topology
 
-from watchkeeper.diagnose.impact import impact_of
+from watchkeeper.diagnose.impact import entry_services_of, impact_of
 from watchkeeper.diagnose.incident import IncidentSeverity
 from watchkeeper.diagnose.member import member_of, nodes_of
 from watchkeeper.signals.finding import Band, Finding, FindingSeverity
@@ -16,7 +16,7 @@ SHOP = topology("front>cart", "cart>store")
 
 
 def severity(*findings: Finding, seen: Topology = SHOP) -> IncidentSeverity:
-    return impact_of([member_of(each) for each in findings], seen).severity
+    return impact_of([member_of(each) for each in findings], entry_services_of(seen)).severity
 
 
 def test_grades_of_findings() -> None:
@@ -31,7 +31,7 @@ def test_predictions_are_never_critical() -> None:
     assert severity(disk) is IncidentSeverity.WARNING
     said = finding(0, "store", severity=FindingSeverity.CRITICAL, attributes={"prediction": True})
     assert severity(said, finding(1, "cart"), finding(2, "front")) is IncidentSeverity.WARNING
-    assert "prediction" in impact_of([member_of(disk)], SHOP).text
+    assert "prediction" in impact_of([member_of(disk)], entry_services_of(SHOP)).text
 
 
 def test_users_who_fail_make_it_critical() -> None:
@@ -40,23 +40,26 @@ def test_users_who_fail_make_it_critical() -> None:
     assert severity(finding(0, "store", **share)) is IncidentSeverity.WARNING
     few = finding(0, "front", kind="trace.errors", seen=Band("few", 0.02, 0.02, "1"))
     assert severity(few) is IncidentSeverity.WARNING
-    assert "33% of what front did failed" in impact_of([member_of(finding(0, "front", **share))], SHOP).text
+    assert (
+        "33% of what front did failed"
+        in impact_of([member_of(finding(0, "front", **share))], entry_services_of(SHOP)).text
+    )
 
 
 def test_an_entry_point_can_be_told() -> None:
     nodes = tuple(replace(node, attributes={"user_facing": node.name == "store"}) for node in SHOP.nodes)
     told = replace(SHOP, nodes=nodes)
-    text = impact_of([member_of(finding(0, "front")), member_of(finding(1, "store"))], told).text
+    text = impact_of([member_of(finding(0, "front")), member_of(finding(1, "store"))], entry_services_of(told)).text
     assert "users come in at store" in text
     lone = Topology((Node(NodeKind.SERVICE, "cart"),))
-    assert "users come in" not in impact_of([member_of(finding(0))], lone).text
+    assert "users come in" not in impact_of([member_of(finding(0))], entry_services_of(lone)).text
 
 
 def test_the_title_says_what_and_where() -> None:
     bare = replace(finding(0, "cart"), title="disk is full")
-    assert impact_of([member_of(bare)], SHOP).title == "cart: disk is full"
+    assert impact_of([member_of(bare)], entry_services_of(SHOP)).title == "cart: disk is full"
     worst = finding(5, "store", severity=FindingSeverity.CRITICAL)
-    impact = impact_of([member_of(bare), member_of(worst)], SHOP)
+    impact = impact_of([member_of(bare), member_of(worst)], entry_services_of(SHOP))
     assert impact.title == "store logs errors, and 1 more service with findings"
 
 

@@ -37,7 +37,7 @@ _SCHEMA = (
 )
 _LIVE = (IncidentState.OPEN.value, IncidentState.ACKNOWLEDGED.value)
 UNSEEN_MAX = 100_000
-FINDINGS_PREVIEWED_MAX = 20_000
+FINDINGS_PREVIEWED_MAX = 10_000
 
 
 class Kept(NamedTuple):

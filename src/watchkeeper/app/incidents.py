@@ -233,14 +233,16 @@ class Incidents:
         findings, truncated = self.store.findings_told(from_unix_ns, to_unix_ns)
         findings = counted(findings)
         topology, close_ns = self._topology, int(self._settings.number("finding_close_s") * 1e9)
+        present = outcome(grouped(findings, topology, self.rules, close_ns=close_ns))
+        same = wanted == self.rules
         return {
             "from_unix_ns": from_unix_ns,
             "to_unix_ns": to_unix_ns,
             "findings": len(findings),
             "truncated": truncated,
             "settings": dict(changed),
-            **outcome(grouped(findings, topology, wanted, close_ns=close_ns)),
-            "present": outcome(grouped(findings, topology, self.rules, close_ns=close_ns)),
+            **(present if same else outcome(grouped(findings, topology, wanted, close_ns=close_ns))),
+            "present": present,
         }
 
     def counts(self) -> dict[str, int]:

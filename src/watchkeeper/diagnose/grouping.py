@@ -11,12 +11,14 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
+from itertools import islice
 from typing import NamedTuple
 
-from watchkeeper.diagnose.impact import impact_of
+from watchkeeper.diagnose.impact import entry_services_of, impact_of
 from watchkeeper.diagnose.incident import Happening, Incident, IncidentSeverity, IncidentState
 from watchkeeper.diagnose.member import Member, member_of
 from watchkeeper.diagnose.proximity import Proximity
+from watchkeeper.diagnose.roll import Roll
 from watchkeeper.diagnose.rules import Rules
 from watchkeeper.signals.finding import Finding
 from watchkeeper.signals.topology import Topology
@@ -44,9 +46,11 @@ class IncidentGrouper:
         self.incidents: dict[str, Incident] = {}
         self.members: dict[str, Member] = {}
         self.now_ns = 0
-        self._of: dict[str, list[str]] = {}
+        self._rolls: dict[str, Roll] = {}
+        self._waiting: dict[str, None] = {}
         self._topology = Topology()
         self._proximity = Proximity(self._topology, self.rules.hops)
+        self._entries: frozenset[str] = frozenset()
         self._changed: dict[str, None] = {}
         self._changed_members: dict[str, None] = {}
 
@@ -54,11 +58,13 @@ class IncidentGrouper:
         """Take up incidents and members as they were kept; members in the order in which they joined."""
         for incident in incidents:
             self.incidents[incident.id] = incident
-            self._of.setdefault(incident.id, [])
+            self._rolls.setdefault(incident.id, Roll())
         for member in members:
             self.members[member.finding_id] = member
-            if member.incident_id in self._of and member.finding_id not in self._of[member.incident_id]:
-                self._of[member.incident_id].append(member.finding_id)
+            if not member.incident_id:
+                self._waiting[member.finding_id] = None
+            elif member.incident_id in self._rolls:
+                self._rolls[member.incident_id].add(member)
 
     def take(self) -> Delta:
         """Give what changed since the last call."""
@@ -71,13 +77,15 @@ class IncidentGrouper:
 
     def of(self, incident_id: str) -> list[Member]:
         """Give the members of an incident in the order in which they joined."""
-        return [self.members[each] for each in self._of.get(incident_id, ())]
+        roll = self._rolls.get(incident_id)
+        return [self.members[each] for each in roll.finding_ids] if roll else []
 
     def see(self, topology: Topology) -> None:
         """Judge what comes next by this topology. Cost: its edges, once."""
         if topology is not self._topology:
             self._topology = topology
             self._proximity = Proximity(topology, self.rules.hops)
+            self._entries = entry_services_of(topology)
 
     def near(self, incident_id: str, nodes: Iterable[str]) -> bool:
         """Tell whether any of the nodes is close to the incident."""
@@ -115,9 +123,10 @@ class IncidentGrouper:
             elif incident.state not in _LIVE and self.now_ns - self._ended(incident) > self.rules.reopen_ns:
                 self._forget(incident.id)
         horizon = self.now_ns - self.rules.gap_ns
-        for member in list(self.members.values()):
-            if not member.incident_id and not member.open and member.last_unix_ns < horizon:
-                del self.members[member.finding_id]
+        for finding_id in list(self._waiting):
+            member = self.members[finding_id]
+            if not member.open and member.last_unix_ns < horizon:
+                del self.members[finding_id], self._waiting[finding_id]
 
     def reopen(self, incident_id: str, at_ns: int, *, why: str, by: str = "watchkeeper") -> None:
         """Take a resolved incident up again, visibly."""
@@ -138,7 +147,7 @@ class IncidentGrouper:
             members = self.of(source.id)
             for member in members:
                 self._join(replace(member, incident_id=into))
-            self._of[source.id] = []
+            self._rolls[source.id] = Roll()
             count = f"{len(members)} finding{'' if len(members) == 1 else 's'}"
             self.put(
                 replace(target, timeline=timeline),
@@ -154,8 +163,9 @@ class IncidentGrouper:
         """Take findings out into a new incident and give its id; the two are not merged again by themselves."""
         incident = self.incidents[incident_id]
         new_id = incident_id_of(min(finding_ids), incident_id)
-        moved = [member for member in self.of(incident_id) if member.finding_id in set(finding_ids)]
-        self._of[incident_id] = [each for each in self._of[incident_id] if each not in set(finding_ids)]
+        asked, members = set(finding_ids), self.of(incident_id)
+        moved = [member for member in members if member.finding_id in asked]
+        self._rolls[incident_id] = Roll(member for member in members if member.finding_id not in asked)
         lines = {member.line for member in moved}
         theirs = [entry for entry in incident.timeline if self._line(entry) in lines]
         self.put(
@@ -187,32 +197,44 @@ class IncidentGrouper:
             timeline = timeline[:oldest] + timeline[oldest + 1 :]
         at = max(incident.updated_unix_ns, happening.time_unix_ns if happening else 0)
         self.incidents[incident.id] = replace(incident, timeline=timeline, updated_unix_ns=at)
-        self._of.setdefault(incident.id, [])
+        self._rolls.setdefault(incident.id, Roll())
         self._changed[incident.id] = None
 
     def refresh(self, incident_id: str) -> None:
         """Judge an incident anew by its members."""
-        incident, members = self.incidents[incident_id], self.of(incident_id)
-        if not members:
+        roll = self._rolls[incident_id]
+        if not roll.lines:
             return
-        impact = impact_of(members, self._topology)
+        if roll.judged != self._entries:
+            self._judge(incident_id, list(roll.lines.values()))
+            roll.judged = self._entries
+        incident = self.incidents[incident_id]
+        now = replace(
+            incident,
+            last_unix_ns=roll.last_unix_ns,
+            finding_ids=tuple(islice(roll.finding_ids, FINDINGS_MAX)),
+            findings_count=len(roll.finding_ids),
+            updated_unix_ns=max(incident.updated_unix_ns, roll.last_unix_ns),
+        )
+        if now != incident:
+            self.put(now)
+
+    def _judge(self, incident_id: str, lines: Sequence[Member]) -> None:
+        """Set severity, title, impact and what is concerned."""
+        incident = self.incidents[incident_id]
+        impact = impact_of(lines, self._entries)
         if incident.state in _LIVE and impact.severity is not incident.severity:
             text = f"from {incident.severity.value} to {impact.severity.value}"
             self.put(incident, Happening(self.now_ns, "severity", text))
             incident = self.incidents[incident_id]
-        last = max(member.last_unix_ns for member in members)
         judged = replace(
             incident,
             title=impact.title,
             severity=impact.severity,
             impact=impact.text,
             services=impact.services,
-            nodes=tuple(dict.fromkeys(node for member in members for node in member.nodes)),
-            first_unix_ns=min(member.first_unix_ns for member in members),
-            last_unix_ns=last,
-            finding_ids=tuple(member.finding_id for member in members[:FINDINGS_MAX]),
-            findings_count=max(incident.findings_count, len(members)) if len(members) >= FINDINGS_MAX else len(members),
-            updated_unix_ns=max(incident.updated_unix_ns, last),
+            nodes=tuple(dict.fromkeys(node for line in lines for node in line.nodes)),
+            first_unix_ns=min(line.first_unix_ns for line in lines),
         )
         if judged != incident:
             self.put(judged)
@@ -222,7 +244,7 @@ class IncidentGrouper:
         near = [
             incident
             for incident in self.incidents.values()
-            if incident.state in _LIVE and any(self._close(member, other) for other in self.of(incident.id))
+            if incident.state in _LIVE and any(self._close(member, line) for line in self._lines(incident.id))
         ]
         near.sort(key=lambda incident: self._preference(member, incident))
         if near:
@@ -246,8 +268,8 @@ class IncidentGrouper:
 
     def _gather(self, incident_id: str) -> None:
         """Let findings that waited for company join, as long as one of them is close to what has joined."""
-        waiting = [member for member in self.members.values() if not member.incident_id]
-        joined = self.of(incident_id)
+        waiting = [self.members[each] for each in self._waiting]
+        joined = self._lines(incident_id)
         while joined:
             newly = [one for one in waiting if any(self._close(one, other) for other in joined)]
             for member in newly:
@@ -265,7 +287,7 @@ class IncidentGrouper:
         return self.incidents[incident_id]
 
     def _new(self, incident_id: str, member: Member, at_ns: int) -> Incident:
-        impact = impact_of([member], self._topology)
+        impact = impact_of([member], self._entries)
         return Incident(
             id=incident_id,
             title=impact.title,
@@ -282,25 +304,21 @@ class IncidentGrouper:
 
     def _join(self, member: Member) -> None:
         """Add a member to its incident; one line of the timeline for all of the same line."""
-        members = self._of.setdefault(member.incident_id, [])
-        incident = self.incidents[member.incident_id]
+        incident, roll = self.incidents[member.incident_id], self._rolls[member.incident_id]
         entry = next((i for i, each in enumerate(incident.timeline) if self._line(each) == member.line), None)
         timeline = incident.timeline
         if entry is None:
             new = Happening(member.first_unix_ns, "finding", member.title, finding_id=member.finding_id)
             self._keep(member)
             self.put(incident, new)
-        elif member.finding_id not in members and self._told_elsewhere(timeline[entry], member):
+        elif member.finding_id not in roll.finding_ids and timeline[entry].finding_id != member.finding_id:
             at = max(timeline[entry].last_unix_ns, timeline[entry].time_unix_ns, member.first_unix_ns)
             again = replace(timeline[entry], count=timeline[entry].count + 1, last_unix_ns=at)
             self.put(replace(incident, timeline=(*timeline[:entry], again, *timeline[entry + 1 :])))
-        if member.finding_id not in members:
-            members.append(member.finding_id)
         self._keep(member)
 
-    @staticmethod
-    def _told_elsewhere(entry: Happening, member: Member) -> bool:
-        return entry.finding_id != member.finding_id
+    def _lines(self, incident_id: str) -> list[Member]:
+        return list(self._rolls[incident_id].lines.values())
 
     def _line(self, entry: Happening) -> str | None:
         if entry.kind != "finding":
@@ -318,10 +336,9 @@ class IncidentGrouper:
 
     def _preference(self, member: Member, incident: Incident) -> tuple[bool, bool, int, str]:
         """Sort the incidents a finding may join: the same line, then the same service, then the oldest."""
-        members = self.of(incident.id)
-        line = any(other.line == member.line for other in members)
-        service = any(other.service == member.service for other in members)
-        return (not line, not service, *_age(incident))
+        lines = self._rolls[incident.id].lines
+        service = any(other.service == member.service for other in lines.values())
+        return (member.line not in lines, not service, *_age(incident))
 
     def _returning(self, member: Member) -> Incident | None:
         """Find the incident, resolved a short while ago, that a finding brings back."""
@@ -330,16 +347,14 @@ class IncidentGrouper:
             for incident in self.incidents.values()
             if incident.state is IncidentState.RESOLVED
             and member.first_unix_ns - self._ended(incident) <= self.rules.reopen_ns
-            and any(_same(member, other) for other in self.of(incident.id))
+            and any(_same(member, line) for line in self._lines(incident.id))
         ]
         return max(found, key=_age, default=None)
 
     def _is_over(self, incident: Incident) -> bool:
-        members = self.of(incident.id)
-        quiet_ns = self.now_ns - max((member.last_unix_ns for member in members), default=incident.updated_unix_ns)
-        return quiet_ns >= self.rules.resolve_ns and not any(
-            member.open and self.now_ns - member.last_unix_ns < self.rules.stale_ns for member in members
-        )
+        roll = self._rolls[incident.id]
+        quiet_ns = self.now_ns - (roll.last_unix_ns or incident.updated_unix_ns)
+        return quiet_ns >= self.rules.resolve_ns and not roll.goes_on(self.now_ns - self.rules.stale_ns)
 
     def _resolve(self, incident: Incident) -> None:
         quiet = f"all findings closed and nothing new for {self.rules.resolve_ns / 1e9:g} s"
@@ -354,11 +369,17 @@ class IncidentGrouper:
     def _keep(self, member: Member) -> None:
         self.members[member.finding_id] = member
         self._changed_members[member.finding_id] = None
+        if member.incident_id:
+            self._waiting.pop(member.finding_id, None)
+            if member.incident_id in self._rolls:
+                self._rolls[member.incident_id].add(member)
+        else:
+            self._waiting[member.finding_id] = None
 
     def _forget(self, incident_id: str) -> None:
         if incident_id in self._changed:
             return
-        for finding_id in self._of.pop(incident_id, ()):
+        for finding_id in self._rolls.pop(incident_id).finding_ids:
             if finding_id not in self._changed_members:
                 self.members.pop(finding_id, None)
         del self.incidents[incident_id]

@@ -19,7 +19,6 @@ ERROR_SHARE_CRITICAL = 0.25
 SERVICES_CRITICAL = 3
 NAMES_SHOWN_MAX = 4
 
-_SERVICE = f"{NodeKind.SERVICE.value}:"
 _GRADES = {
     FindingSeverity.INFO: IncidentSeverity.INFO,
     FindingSeverity.WARNING: IncidentSeverity.WARNING,
@@ -36,17 +35,15 @@ class Impact(NamedTuple):
     services: tuple[str, ...]
 
 
-def impact_of(members: Sequence[Member], topology: Topology) -> Impact:
+def impact_of(members: Sequence[Member], entry_services: frozenset[str]) -> Impact:
     """Judge the members (at least one) of an incident, in the order in which they joined."""
     lead = max(members, key=lambda member: (_grade(member), -member.first_unix_ns))
     services = tuple(dict.fromkeys(member.service for member in members if member.service))
-    entries = [service for service in services if _is_entry(service, topology)]
-    shares = {
-        service: max(
-            (m.error_share for m in members if m.service == service and m.error_share is not None), default=None
-        )
-        for service in services
-    }
+    entries = [service for service in services if service in entry_services]
+    shares: dict[str, float | None] = dict.fromkeys(services)
+    for member in members:
+        if member.service and member.error_share is not None:
+            shares[member.service] = max(member.error_share, shares[member.service] or 0.0)
     worst = max(_grade(member) for member in members)
     severity = _GRADES[list(FindingSeverity)[worst]]
     failing = [service for service in entries if (shares[service] or 0.0) >= ERROR_SHARE_CRITICAL]
@@ -57,22 +54,22 @@ def impact_of(members: Sequence[Member], topology: Topology) -> Impact:
     return Impact(severity, _title(lead, services), _sentence(members, services, entries, shares), services)
 
 
+def entry_services_of(topology: Topology) -> frozenset[str]:
+    """Give where users come in: services the topology says so of, else those that call others and nobody calls."""
+    calls = [edge for edge in topology.edges if edge.kind is EdgeKind.CALLS]
+    inner = {edge.target for edge in calls}
+    outer = {edge.source for edge in calls} - inner
+    return frozenset(
+        node.name
+        for node in topology.nodes
+        if node.kind is NodeKind.SERVICE and bool(node.attributes.get("user_facing", node.id in outer))
+    )
+
+
 def _grade(member: Member) -> int:
     """Rank a finding's severity; what is only to come is at most a warning."""
     rank = SEVERITY_RANK[member.severity]
     return min(rank, SEVERITY_RANK[FindingSeverity.WARNING]) if member.predicts else rank
-
-
-def _is_entry(service: str, topology: Topology) -> bool:
-    """Tell whether users come in here: the topology says so, or this service calls others and nobody calls it."""
-    node = topology.by_id.get(_SERVICE + service)
-    if node is None:
-        return False
-    if "user_facing" in node.attributes:
-        return bool(node.attributes["user_facing"])
-    called = any(edge.target == node.id and edge.kind is EdgeKind.CALLS for edge in topology.edges)
-    calls = any(edge.source == node.id and edge.kind is EdgeKind.CALLS for edge in topology.edges)
-    return calls and not called
 
 
 def _title(lead: Member, services: Sequence[str]) -> str:

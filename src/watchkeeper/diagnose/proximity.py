@@ -13,6 +13,7 @@ from watchkeeper.signals.topology import EdgeKind, NodeKind, Topology
 HOST_SERVICES_MAX = 20
 """A host that carries more services than this says nothing about which of them belong together."""
 
+PAIRS_KEPT = 100_000
 PARTS = (EdgeKind.RUNS_ON, EdgeKind.PART_OF)
 
 
@@ -21,6 +22,7 @@ class Proximity:
 
     def __init__(self, topology: Topology, hops: int) -> None:
         self._hops = hops
+        self._near: dict[tuple[tuple[str, ...], tuple[str, ...]], bool] = {}
         self._reach: dict[str, frozenset[str]] = {}
         self._hosts: dict[str, frozenset[str]] = {}
         self._down: dict[str, list[str]] = {}
@@ -39,7 +41,15 @@ class Proximity:
 
     def near(self, some: Iterable[str], others: Iterable[str]) -> bool:
         """Tell whether any node of one side is close to any of the other."""
-        some, others = tuple(some), tuple(others)
+        pair = (tuple(some), tuple(others))
+        known = self._near.get(pair)
+        if known is None:
+            if len(self._near) >= PAIRS_KEPT:
+                self._near.clear()
+            known = self._near[pair] = self._find_near(*pair)
+        return known
+
+    def _find_near(self, some: tuple[str, ...], others: tuple[str, ...]) -> bool:
         if _own(some) & _own(others):
             return True
         if any(b in self.reach(a) or a in self.reach(b) for a in some for b in others):

@@ -165,7 +165,7 @@ class PreviewAnswer(PreviewOutcome):
     from_unix_ns: UnixNs
     to_unix_ns: UnixNs
     findings: int
-    truncated: bool = Field(description="There were more findings than are taken into account, the latest 20,000.")
+    truncated: bool = Field(description="There were more findings than are taken into account, the latest 10,000.")
     settings: dict[str, Any]
     present: PreviewOutcome
 

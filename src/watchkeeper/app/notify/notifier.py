@@ -27,6 +27,7 @@ from watchkeeper.store.metadata import Metadata
 FIRST_PAUSE_S = 2.0
 PAUSE_S_MAX = 600.0
 RETRY_AFTER_S_MAX = 3_600.0
+STOP_S = 3.0
 ANSWER_BYTES_MAX = 65_536
 STILL_EVERY_NS = int(ALERT_HOLDS.total_seconds() * 1e9) // 3
 AGAIN = frozenset({408, 425, 429})
@@ -79,12 +80,12 @@ class Notifier:
             thread.start()
 
     def stop(self) -> None:
-        """End the threads; what waits stays in the queue."""
+        """End the threads; what waits stays in the queue. A target that does not answer is waited for a moment only."""
         self._stopping.set()
         self.wake()
         for thread in self._threads:
             if thread.is_alive():
-                thread.join()
+                thread.join(STOP_S)
 
     def enqueue(self, connection: sqlite3.Connection, news: Sequence[News]) -> None:
         """Queue news for every target that is to hear of it, within the caller's transaction."""
