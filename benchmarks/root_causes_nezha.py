@@ -1,10 +1,10 @@
 """Root cause and fault kind on the Nezha faults of Train Ticket: the service, the region or resource in it, the kind.
 
 45 faults of two days. Watchkeeper's router is fitted anew for each fault on faults of other services only, or on all
-others; without a router (`unrouted`) all evidence weighs the same and nothing is fitted at all, nor for the rules beside
-it. A split by day is none for the router: each day lacks fault kinds that the other has. Onsets are told as the list of
-faults has them, and a minute early and late. Fault-free windows: parts of the set's reference and of the evenings,
-which have metrics only, and the minute before each fault, where faults often show already. Needs nezha_trainticket.
+others; without a router (`unrouted`) all evidence weighs the same and nothing is fitted at all, nor for the rules. The
+router cannot be split by day: each day lacks fault kinds that the other has. Onsets are told as the list of faults has
+them, and a minute early and late. Fault-free windows: parts of the set's reference and of the evenings, which have
+metrics only, and the minute before each fault, where faults often show already. Needs nezha_trainticket.
 """
 
 from __future__ import annotations
@@ -150,7 +150,8 @@ def _traced(case: Case) -> bool:
 def calibration(cases: Sequence[Case], rankings: Sequence[Ranking]) -> dict[str, Any]:
     """Give the mean confidence in the first cause beside how often it was right, and the Brier score (0 is best)."""
     sure = np.array([ranking.causes[0].confidence for ranking in rankings])
-    right = np.array([float(ranking.causes[0].node in case.truth_nodes) for case, ranking in zip(cases, rankings)])
+    pairs = zip(cases, rankings, strict=True)
+    right = np.array([float(ranking.causes[0].node in case.truth_nodes) for case, ranking in pairs])
     return {
         "mean_confidence": round(float(sure.mean()), 4),
         "right": round(float(right.mean()), 4),

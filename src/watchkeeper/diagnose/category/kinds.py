@@ -1,4 +1,4 @@
-"""What kind of fault an incident shows: code that breaks off or turns away, a network that delays, a resource that ends.
+"""What kind of fault an incident shows: code that breaks off or turns away, a network that delays, a resource used up.
 
 Enters: the Evidence of an incident. Leaves: the probability of each fault kind, and the Category it belongs to. Two
 small softmax models with a handful of features, all without units and names: which family the fault is of, and for

@@ -1,13 +1,15 @@
 """Which events lost their usual continuation: the trace event support change of an incident, and a ranker by it alone.
 
-Enters: EventCounts of kind `step` ("A → B" beside "A"), or where there are none, of kind `log`. Leaves: lost steps, and
-nodes by their strongest one. In the manner of Nezha (Yu et al., ESEC/FSE 2023), which compares the support of event
-pairs with and without the fault; here a support is the share of A that B follows, so that a change of the traffic's mix
-alone changes nothing, and a change is held against how the share varied from one normal stretch to the next.
+Enters: EventCounts of kind `step` ("A → B" beside "A"), or where there are none, of kind `log`, and the failures among
+those of kind `span`. Leaves: lost steps, and nodes by their strongest one. In the manner of Nezha (Yu et al., ESEC/FSE
+2023), which compares the support of event pairs with and without the fault; here a support is the share of A that B
+follows, so that a change of the traffic's mix alone changes nothing, and a change is held against how the share varied
+from one normal stretch to the next.
 """
 
 from __future__ import annotations
 
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -25,6 +27,9 @@ DROP_MIN = 0.1
 MARGIN_PART = 3
 Z_MIN = 2.5
 """Deviations below are within what chance does among some hundred steps."""
+SUCCESS, FAILURE = "success", "failure"
+"""What an operation ends in, where spans tell."""
+ANY_LINE = "any line"
 CHI_SQUARE_MEDIAN = 0.4549
 """Of one degree of freedom."""
 
@@ -78,12 +83,12 @@ class LostStep:
 
 
 def lost_steps(window: IncidentWindow) -> list[LostStep]:
-    """Give the continuations that were lost since the onset, highest score first; cost: rows x windows."""
-    found: list[LostStep] = []
-    for events in window.events:
-        if events.kind == "step":
-            found += _lost(events, window)
-    return sorted(found, key=lambda step: (-step.score, step.node, step.name))
+    """Give the continuations that were lost since the onset, highest score first; cost: rows x windows.
+
+    Of equal ones a line that was written comes before a call that was made: it tells the place in the code.
+    """
+    found = [step for pairs in _pairs(window) for step in _lost(pairs, window)]
+    return sorted(found, key=lambda step: (-step.score, step.is_call, step.node, step.name))
 
 
 def usual_until(starts_unix_ns: Int64s, window: IncidentWindow) -> int:
@@ -167,58 +172,106 @@ def _deviance(part: Floats, whole: Floats, share: Floats, pooled: Floats) -> Flo
     return np.asarray(2.0 * (hit + np.where(rest > 0, miss, 0.0)))
 
 
-def _lost(events: EventCounts, window: IncidentWindow) -> list[LostStep]:
-    usual_to = usual_until(events.starts_unix_ns, window)
-    block = blocks(events.starts_unix_ns, events.width_s, usual_to, window.until_unix_ns - window.onset_unix_ns)
-    during = (events.starts_unix_ns >= window.onset_unix_ns) & (events.starts_unix_ns < window.until_unix_ns)
-    place = {name: row for row, name in enumerate(zip(events.nodes, events.subjects, strict=True))}
+@dataclass(frozen=True)
+class _Pairs:
+    """Events and what may follow them: names (N,), counts of the pair, of the first event and of errors (N, W)."""
+
+    names: list[tuple[str, str, str]]
+    part: Int64s
+    whole: Int64s
+    failed: Int64s
+    starts_unix_ns: Int64s
+    width_s: float
+
+
+def _pairs(window: IncidentWindow) -> Iterator[_Pairs]:
     known = set(window.nodes)
-    rows, firsts = [], []
+    has_steps = any(events.kind == "step" for events in window.events)
+    for events in window.events:
+        if events.kind == "step":
+            yield _continuations(events, known)
+        elif events.kind == "span" and events.errors.any():
+            yield _successes(events, known)
+        elif events.kind == "log" and not has_steps:
+            yield _templates(events, known)
+
+
+def _continuations(events: EventCounts, known: Collection[str]) -> _Pairs:
+    place = {name: row for row, name in enumerate(zip(events.nodes, events.subjects, strict=True))}
+    names, rows, firsts = [], [], []
     for (node, subject), row in place.items():
         first, arrow, follower = subject.rpartition(ARROW)
         if arrow and node in known and (node, first) in place:
+            names.append((node, first, follower))
             rows.append(row)
             firsts.append(place[node, first])
-    if not rows:
+    return _chosen(events, names, events.counts[rows], events.counts[firsts], events.errors[rows])
+
+
+def _successes(events: EventCounts, known: Collection[str]) -> _Pairs:
+    rows = [row for row, node in enumerate(events.nodes) if node in known]
+    counts, errors = events.counts[rows], events.errors[rows]
+    told = [(events.nodes[row], f"{events.subjects[row]} start") for row in rows]
+    names = [(*one, SUCCESS) for one in told] + [(*one, FAILURE) for one in told]
+    both = np.concatenate([counts - errors, errors])
+    return _chosen(events, names, both, np.concatenate([counts, counts]), np.concatenate([0 * errors, errors]))
+
+
+def _templates(events: EventCounts, known: Collection[str]) -> _Pairs:
+    """Without ids of spans, the share of a node's lines that are of a template is the next best support."""
+    rows = [row for row, node in enumerate(events.nodes) if node in known]
+    total = {node: np.zeros(events.counts.shape[1], np.int64) for node in events.nodes}
+    for row in rows:
+        total[events.nodes[row]] += events.counts[row]
+    names = [(events.nodes[row], ANY_LINE, events.subjects[row]) for row in rows]
+    whole = np.array([total[node] for node, _, _ in names], np.int64).reshape(len(rows), events.counts.shape[1])
+    return _chosen(events, names, events.counts[rows], whole, events.errors[rows])
+
+
+def _chosen(
+    events: EventCounts, names: list[tuple[str, str, str]], part: Int64s, whole: Int64s, failed: Int64s
+) -> _Pairs:
+    return _Pairs(names, part, whole, failed, events.starts_unix_ns, events.width_s)
+
+
+def _lost(pairs: _Pairs, window: IncidentWindow) -> list[LostStep]:
+    if not pairs.names:
         return []
-    before = summed(events.counts, block)
-    now, failed = events.counts[:, during].sum(axis=1), events.errors[:, during].sum(axis=1)
-    part, whole = before[rows], before[firsts]
-    z = fall(part, whole, now[rows].astype(float), now[firsts].astype(float))
-    n0, n1 = whole.sum(axis=1), now[firsts]
-    shares = usual_share(part, whole), now[rows] / np.maximum(n1, 1)
-    chosen = (n0 >= SUPPORT_MIN) & (n1 >= SUPPORT_MIN) & (shares[0] - shares[1] >= DROP_MIN) & (z >= Z_MIN)
-    siblings: dict[int, list[int]] = {}
-    for number, first in enumerate(firsts):
-        siblings.setdefault(first, []).append(number)
+    usual_to = usual_until(pairs.starts_unix_ns, window)
+    block = blocks(pairs.starts_unix_ns, pairs.width_s, usual_to, window.until_unix_ns - window.onset_unix_ns)
+    during = (pairs.starts_unix_ns >= window.onset_unix_ns) & (pairs.starts_unix_ns < window.until_unix_ns)
+    part, whole = summed(pairs.part, block), summed(pairs.whole, block)
+    now, times = pairs.part[:, during].sum(axis=1), pairs.whole[:, during].sum(axis=1)
+    failed = pairs.failed[:, during].sum(axis=1) / np.maximum(now, 1)
+    z = fall(part, whole, now.astype(float), times.astype(float))
+    n0, before, share = whole.sum(axis=1), usual_share(part, whole), now / np.maximum(times, 1)
+    chosen = (n0 >= SUPPORT_MIN) & (times >= SUPPORT_MIN) & (before - share >= DROP_MIN) & (z >= Z_MIN)
+    siblings: dict[tuple[str, str], list[int]] = {}
+    for number, (node, first, _) in enumerate(pairs.names):
+        siblings.setdefault((node, first), []).append(number)
     found = []
     for number in np.flatnonzero(chosen).tolist():
-        node, (first, _, expected) = events.nodes[rows[number]], events.subjects[rows[number]].rpartition(ARROW)
-        if expected == END:
+        node, first, expected = pairs.names[number]
+        if expected in (END, FAILURE):
             continue
-        gained = [
-            Instead(
-                events.subjects[rows[other]].rpartition(ARROW)[2],
-                float(shares[0][other]),
-                float(shares[1][other]),
-                float(failed[rows[other]] / max(now[rows[other]], 1)),
-            )
-            for other in siblings[firsts[number]]
-            if shares[1][other] > shares[0][other]
+        instead = [
+            Instead(pairs.names[other][2], float(before[other]), float(share[other]), float(failed[other]))
+            for other in siblings[node, first]
+            if share[other] > before[other]
         ]
-        gained.sort(key=lambda one: (one.before - one.during, one.event))
+        instead.sort(key=lambda one: (one.before - one.during, one.event))
         found.append(
             LostStep(
                 node,
                 first,
                 expected,
-                float(shares[0][number]),
-                float(shares[1][number]),
+                float(before[number]),
+                float(share[number]),
                 int(n0[number]),
-                int(n1[number]),
+                int(times[number]),
                 float(z[number]),
                 is_call=expected.endswith(" start"),
-                instead=tuple(gained),
+                instead=tuple(instead),
             )
         )
     return found

@@ -22,6 +22,8 @@ RESOURCES = (Aspect.CPU, Aspect.MEMORY, Aspect.DISK)
 HOPS_MAX = 8
 EXPLAINED_MIN = 0.5
 """A break is told as explained when something below lost at least this part of what it lost itself."""
+CALLER_PART = 0.5
+"""What waiting counts for on the side of the caller: a slow way to a node shows on all ways to it."""
 UNCORROBORATED = 0.5
 """What a resource counts for whose node is, by its traces, no slower than usual."""
 
@@ -123,7 +125,7 @@ def _wait(waited: Iterable[tuple[Rise, float]]) -> dict[str, float]:
     for node in sorted({end for one, _ in found for end in (one.node, one.caller) if end}):
         called = [weight for one, weight in found if one.node == node]
         touching = [weight for one, weight in found if node in (one.node, one.caller)]
-        blame = sum(touching) / total * max(_risen(called), _risen(touching))
+        blame = sum(touching) / total * max(_risen(called), CALLER_PART * _risen(touching))
         if blame > 0.0:
             blamed[node] = blame
     return blamed

@@ -13,7 +13,10 @@ import numpy as np
 
 from watchkeeper.diagnose.base import Cause, Indicator, IndicatorKind, Proof, Ranking
 from watchkeeper.diagnose.category.kinds import FAMILIES, FaultKinds, shipped
+from watchkeeper.diagnose.rank.deviation import Deviation
+from watchkeeper.diagnose.rank.events import LostStep
 from watchkeeper.diagnose.rank.families import Evidence, evidence, shift_strength
+from watchkeeper.diagnose.rank.gaps import Rise
 from watchkeeper.diagnose.rank.order import in_order, tie_key
 from watchkeeper.diagnose.trace_events import ARROW
 from watchkeeper.diagnose.window import IncidentWindow
@@ -109,60 +112,54 @@ def _indicators(node: str, found: Evidence, families: dict[str, float]) -> tuple
     for one in waits[:2]:
         edge = f"{one.caller} {ARROW.strip()} {one.node} {one.subject}".strip()
         named.append(Indicator(IndicatorKind.OPERATION, edge, 0.5 * families["wait"] * float(np.log1p(one.z))))
-    for shift in found.shifts.get(node, [])[:2]:
-        named.append(
-            Indicator(IndicatorKind.METRIC, shift.series.name, 2 * families["resource"] * shift_strength(shift))
-        )
-    for work in found.works.get(node, [])[:2]:
-        slow = max(families["resource"], families["wait"]) / 2
-        named.append(Indicator(IndicatorKind.OPERATION, work.subject, slow * float(np.log1p(work.z)) / 2))
+    named.extend(
+        Indicator(IndicatorKind.METRIC, shift.series.name, 2 * families["resource"] * shift_strength(shift))
+        for shift in found.shifts.get(node, [])[:2]
+    )
+    slow = max(families["resource"], families["wait"]) / 4
+    named.extend(
+        Indicator(IndicatorKind.OPERATION, work.subject, slow * float(np.log1p(work.z)))
+        for work in found.works.get(node, [])[:2]
+    )
     return tuple(sorted(named, key=lambda one: (-one.score, tie_key(one.name)))[:INDICATORS_MAX])
 
 
 def _proofs(node: str, found: Evidence, families: dict[str, float]) -> tuple[Proof, ...]:
-    proofs: list[tuple[str, str, float]] = []
-    for step in found.steps.get(node, [])[:2]:
-        instead = f"; instead comes {_short(step.instead[0].event)!r}" if step.instead else ""
-        proofs.append(
-            (
-                "step",
-                f"After {_short(step.first)!r}, {_short(step.expected)!r} followed in {step.share_before:.0%} of the "
-                f"cases before and in {step.share_during:.0%} of {step.times_during} now{instead}.",
-                families["code"],
-            )
-        )
-    for one in found.waits.get(node, [])[:2]:
-        proofs.append(
-            (
-                "wait",
-                f"Calls of {one.caller} to {one.node} wait {one.during_s * 1e3:.0f} ms beyond the callee's own work, "
-                f"before {one.before_s * 1e3:.0f} ms.",
-                families["wait"],
-            )
-        )
-    for shift in found.shifts.get(node, [])[:1]:
-        proofs.append(
-            (
-                "metric",
-                f"{shift.series.name} rose from {shift.usual:.4g} to {shift.during:.4g} {shift.series.unit}".rstrip()
-                + ".",
-                families["resource"],
-            )
-        )
-    for work in found.works.get(node, [])[:1]:
-        proofs.append(
-            (
-                "self",
-                f"The own work of {_short(work.subject)!r} takes {work.during_s * 1e3:.1f} ms, before "
-                f"{work.before_s * 1e3:.1f} ms.",
-                0.5 * max(families["resource"], families["wait"]),
-            )
-        )
-    proofs.sort(key=lambda proof: -proof[2])
-    signals = {"step": "logs", "wait": "spans", "metric": "metrics", "self": "spans"}
+    told = [("logs", families["code"], _step_text(step)) for step in found.steps.get(node, [])[:2]]
+    told += [("spans", families["wait"], _wait_text(one)) for one in found.waits.get(node, [])[:2]]
+    told += [("metrics", families["resource"], _shift_text(one)) for one in found.shifts.get(node, [])[:1]]
+    slow = 0.5 * max(families["resource"], families["wait"])
+    told += [("spans", slow, _work_text(one)) for one in found.works.get(node, [])[:1] if not one.caller]
+    told.sort(key=lambda one: -one[1])
     return tuple(
-        Proof(f"{node}#{place}", text, float(weight), signals[kind], node)
-        for place, (kind, text, weight) in enumerate(proofs[:PROOFS_MAX], 1)
+        Proof(f"{node}#{place}", text, float(weight), signal, node)
+        for place, (signal, weight, text) in enumerate(told[:PROOFS_MAX], 1)
+    )
+
+
+def _step_text(step: LostStep) -> str:
+    instead = f"; instead comes {_short(step.instead[0].event)!r}" if step.instead else ""
+    return (
+        f"After {_short(step.first)!r}, {_short(step.expected)!r} followed in {step.share_before:.0%} of the cases "
+        f"before and in {step.share_during:.0%} of {step.times_during} now{instead}."
+    )
+
+
+def _wait_text(one: Rise) -> str:
+    return (
+        f"Calls of {one.caller} to {one.node} wait {one.during_s * 1e3:.1f} ms beyond the callee's own work, "
+        f"before {one.before_s * 1e3:.1f} ms."
+    )
+
+
+def _shift_text(shift: Deviation) -> str:
+    return f"{shift.series.name} rose from {shift.usual:.4g} to {shift.during:.4g} {shift.series.unit}".rstrip() + "."
+
+
+def _work_text(work: Rise) -> str:
+    return (
+        f"The own work of {_short(work.subject)!r} takes {work.during_s * 1e3:.1f} ms, "
+        f"before {work.before_s * 1e3:.1f} ms."
     )
 
 
@@ -186,7 +183,7 @@ _NOTHING = {
 
 
 def _ruled_out(found: Evidence, causes: Sequence[Cause]) -> tuple[tuple[str, str], ...]:
-    ruled = []
+    ruled: list[tuple[str, str]] = []
     for cause in causes[1:]:
         if cause.verdict == "refuted" and cause.evidence_for and len(ruled) < RULED_OUT_MAX:
             by = found.explained_by.get(cause.node)
