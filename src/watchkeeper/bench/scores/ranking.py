@@ -11,15 +11,14 @@ from collections.abc import Collection, Hashable, Iterable, Sequence
 from typing import NamedTuple
 
 import numpy as np
-import numpy.typing as npt
 
+from watchkeeper.bench.scores.bootstrap import Interval, mean_interval
 from watchkeeper.diagnose.base import Ranking
 
 DRAWS = 2_000
 """Bootstrap samples of an interval."""
 
 Scored = Sequence[tuple[Hashable, float]]
-Values = npt.NDArray[np.float64]
 
 
 class RankScore(NamedTuple):
@@ -32,14 +31,6 @@ class RankScore(NamedTuple):
     def average_at_5(self) -> float:
         """Give the mean of accuracy at 1 to 5."""
         return sum(self.at) / len(self.at)
-
-
-class Interval(NamedTuple):
-    """A mean over cases and its 95 % bootstrap interval."""
-
-    mean: float
-    low: float
-    high: float
 
 
 MISSED = RankScore((0.0, 0.0, 0.0, 0.0, 0.0), 0.0)
@@ -85,13 +76,8 @@ def interval(values: Iterable[float], *, seed: int = 0, draws: int = DRAWS) -> I
 
     NaN throughout when there are no cases. Cost: draws x cases.
     """
-    array: Values = np.fromiter(values, dtype=np.float64)
-    if not len(array):
-        return Interval(math.nan, math.nan, math.nan)
-    drawn = np.random.default_rng(seed).integers(0, len(array), (draws, len(array)))
-    means = array[drawn].mean(axis=1)
-    low, high = np.quantile(means, (0.025, 0.975))
-    return Interval(float(array.mean()), float(low), float(high))
+    array = np.fromiter(values, dtype=np.float64)
+    return mean_interval(array, seed=seed, draws=draws) if len(array) else Interval(math.nan, math.nan, math.nan)
 
 
 def summary(scores: Sequence[RankScore]) -> dict[str, float | str]:

@@ -26,7 +26,8 @@ class Curve(NamedTuple):
     margin: float
 
 
-FITTED = Curve(-4.0, 3.0, 1.0)
+FITTED = Curve(-4.716, 3.515, 0.364)
+"""Fitted on PetShop's 20 recorded train issues, Sock Shop's 50 faults, and fault-free windows of both."""
 
 
 def features(first: float, second: float) -> tuple[float, float]:
