@@ -70,6 +70,15 @@ def test_scores_are_finite_and_not_negative_whatever_comes() -> None:
     assert (given[3] == 0).all(), "a series that never varies is never unusual"
 
 
+def test_change_after_a_long_flat_time_is_told() -> None:
+    values = np.concatenate([np.zeros((2, 1)), noise(2, 200) - 50, np.zeros((2, 1_500)), noise(2, 1)], axis=1)
+    values[1, 201:-1] = 1e-7
+    given = scored(values)
+    assert np.isfinite(given).all()
+    assert (given[:, -1] > 1.5).all()
+    assert given[:, 1_000:-1].max() < 0.5
+
+
 def test_gaps_leave_no_trace() -> None:
     values = noise(1, 600)
     gaps = np.insert(values, [50, 50, 300], np.nan, axis=1)

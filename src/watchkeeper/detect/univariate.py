@@ -190,7 +190,8 @@ class UnivariateScorer:
             return excess
         width = high - low
         distance = np.maximum(values - high, low - values)
-        excess = np.divide(distance, width, out=excess, where=out & (width > 0))
+        with np.errstate(over="ignore"):
+            np.divide(distance, width, out=excess, where=out & (width > 0))
         excess = np.minimum(excess, EXCESS_MAX)
         rows, values = rows[out], values[out]
         weight = self.weight[rows]
