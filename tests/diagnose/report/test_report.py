@@ -9,6 +9,7 @@ from markdown_it import MarkdownIt
 
 from watchkeeper.diagnose.base import Category, Cause, Classification, Indicator, IndicatorKind, Proof, Ranking
 from watchkeeper.diagnose.incident import Happening, Incident, IncidentSeverity, IncidentState
+from watchkeeper.diagnose.rank.findings import FindingsRanker
 from watchkeeper.diagnose.report.check import checked, evidence_ids, require, unsupported
 from watchkeeper.diagnose.report.document import Section, line, to_html, to_markdown, told
 from watchkeeper.diagnose.report.path import Hop, propagation
@@ -167,8 +168,20 @@ def test_a_long_text_is_cut():
     assert len(to_markdown("t" * 10_000, [])) < 400
 
 
-def test_a_fault_spreads_to_dependents_only():
-    assert propagation(SHOP, "service:cart", {"service:redis", "service:web"}) == [Hop("service:cart", "service:web")]
+def test_a_fault_spreads_to_dependents_and_starves_those_that_get_their_work_there():
+    assert propagation(SHOP, "service:cart", {"service:redis", "service:web"}) == [
+        Hop("service:cart", "service:web"),
+        Hop("service:cart", "service:redis", starves=True),
+    ]
+    queue = Node(NodeKind.QUEUE, "mail")
+    edges = (
+        Edge("service:shop", queue.id, EdgeKind.PRODUCES_TO),
+        Edge("service:mailer", queue.id, EdgeKind.CONSUMES_FROM),
+    )
+    fed = Topology((Node(NodeKind.SERVICE, "shop"), Node(NodeKind.SERVICE, "mailer"), queue), edges)
+    # The queue itself showed nothing, so it is passed through.
+    assert propagation(fed, "service:shop", {"service:mailer"}) == [Hop("service:shop", "service:mailer", starves=True)]
+    assert propagation(fed, queue.id, {"service:mailer"}) == [Hop(queue.id, "service:mailer")]
     assert propagation(SHOP, "service:nowhere", {"service:web"}) == []
     ring = calls(("a", "b"), ("b", "a"))
     assert propagation(ring, "service:a", {"service:a", "service:b"}) == [Hop("service:a", "service:b")]
@@ -208,3 +221,16 @@ def test_similar_incidents_are_found_with_reasons():
     assert similar(now.incident, now.findings, earlier[::-1])[0] == told_similar[0]
     report = write_report(now.incident, now.findings, WINDOW, RANKING, TOLD, told_similar)
     assert "old-1" in report.markdown
+
+
+def test_alerts_alone_rank_what_explains_most_of_them():
+    alerts = [finding(f"a-{name}", name, f"HighErrorRate on {name}") for name in ("web", "cart")]
+    window = dataclasses.replace(WINDOW, findings=tuple(alerts))
+    ranking = FindingsRanker().rank(window)
+    assert sorted(ranking.nodes()) == sorted(window.nodes)
+    assert ranking.nodes()[0] == "service:cart"
+    assert not ranking.abstains
+    assert sum(cause.confidence for cause in ranking.causes) == pytest.approx(1.0)
+    assert FindingsRanker().rank(dataclasses.replace(WINDOW, findings=())).abstains
+    shuffled = dataclasses.replace(window, findings=tuple(alerts[::-1]))
+    assert FindingsRanker().rank(shuffled) == ranking

@@ -25,6 +25,7 @@ from watchkeeper.signals.finding import Finding
 CAUSES_MAX = 3
 TIMELINE_MAX = 20
 EVIDENCE_MAX = 6
+_REACHED = {False: ", which depends on it.", True: ", which gets its work from there."}
 
 
 @dataclass(frozen=True)
@@ -87,7 +88,7 @@ def write_report(
         to_html(title, kept.sections),
         claims,
         kept.dropped,
-        tuple(hop for hop in hops if hop in stands),
+        tuple(hop for hop in hops if (hop.source, hop.target) in stands),
     )
 
 
@@ -192,7 +193,7 @@ def _path(hops: Sequence[Hop], shown: dict[str, list[str]], leading: Cause | Non
         if leading is not None and hop.source == leading.node:
             cites = [*_cited(leading)[:1], *cites]
         lines.append(
-            line(told(hop.source), "reached", told(hop.target), ", which depends on it.", about="path", cites=cites)
+            line(told(hop.source), "reached", told(hop.target), _REACHED[hop.starves], about="path", cites=cites)
         )
     return lines
 
