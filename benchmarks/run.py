@@ -30,6 +30,8 @@ NAMES = (
     "nab",
     "trace_anomalies",
     "root_causes",
+    "categories",
+    "reports",
     "root_causes_nezha",
     "store",
     "pipeline",

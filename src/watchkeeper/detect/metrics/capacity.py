@@ -26,6 +26,7 @@ from watchkeeper.signals.finding import Band, Finding, FindingSeverity
 
 COURSE = 96
 COURSE_MIN = 32
+LOOK_EVERY = 4
 BEYOND_HISTORY = 4.0
 HISTORY_S_MIN = 7_200.0
 CRITICAL_S = 3_600.0
@@ -109,7 +110,10 @@ class Capacity:
         """Give the findings on limits that are near."""
         found = []
         bank = self._channels.bank
-        for place in places[self.filled[places] >= COURSE_MIN].tolist():
+        places = places[(self.filled[places] >= COURSE_MIN) & (self.filled[places] % LOOK_EVERY == 0)]
+        for place in places.tolist():
+            if not self._is_highest(place):
+                continue
             row = int(self.rows[place])
             limit = self.limit(row)
             if limit is None or not judging[bank.service[row]]:
@@ -132,11 +136,18 @@ class Capacity:
         limit = float(bank.state.fields[Field.LAST, beside]) if beside is not None else 0.0
         return limit if limit > 0 else None
 
+    def _is_highest(self, place: int) -> bool:
+        """Tell whether the newest points lie above the earlier course: what needs no forecast is cheap to rule out."""
+        filled = int(self.filled[place])
+        course = self.values[place, :filled]
+        return float(course[-LOOK_EVERY:].mean()) >= float(course[: filled // 2].max())
+
     def _tell(self, place: int, row: int, limit: float, ahead: Forecast) -> Finding:
         bank = self._channels.bank
         member = self._channels.member(row)
         filled = int(self.filled[place])
-        member.step_s = float(self.times[place, filled - 1] - self.times[place, 0]) / 1e9 / max(filled - 1, 1)
+        history_s = float(self.times[place, filled - 1] - self.times[place, 0]) / 1e9
+        member.step_s = LOOK_EVERY * history_s / max(filled - 1, 1)
         member.first_ns = member.last_ns = int(self.times[place, filled - 1])
         member.value, member.learned_s, member.readings = float(self.values[place, filled - 1]), ahead.history_s, 1
         entity, service = int(bank.entity[row]), int(bank.service[row])
