@@ -53,7 +53,7 @@ def named(claims: Iterable[Line], truth: Collection[str]) -> bool:
 
 
 def evidence_nodes(window: IncidentWindow, ranking: Ranking) -> dict[str, frozenset[str]]:
-    """Give for each id of evidence the nodes that it is about."""
+    """Give for each id of evidence the nodes that it is about, or that its text names by their ids."""
     about: dict[str, set[str]] = {}
     for finding in window.findings:
         about.setdefault(finding.id, set()).update(nodes_of(finding))
@@ -61,7 +61,10 @@ def evidence_nodes(window: IncidentWindow, ranking: Ranking) -> dict[str, frozen
         about.setdefault(change.id, set()).add(change.node)
     for cause in ranking.causes:
         for proof in (*cause.evidence_for, *cause.evidence_against):
-            about.setdefault(proof.id, set()).update({proof.node, cause.node} - {""})
+            named_nodes = {node for node in window.nodes if node in proof.text}
+            about.setdefault(proof.id, set()).update(
+                named_nodes | {proof.node or (cause.node if not proof.finding_id else "")}
+            )
     return {identifier: frozenset(nodes) for identifier, nodes in about.items()}
 
 

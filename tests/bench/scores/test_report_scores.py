@@ -1,0 +1,72 @@
+"""Scores of reports: chains by hand; a claim whose evidence is about something else is not supported."""
+
+import pytest
+
+from watchkeeper.bench.cases import itbench
+from watchkeeper.bench.scores.report import chain, evidence_nodes, named, unsupported
+from watchkeeper.datasets.read import locate
+from watchkeeper.diagnose.base import Cause, Proof, Ranking
+from watchkeeper.diagnose.report.document import line, told
+from watchkeeper.diagnose.report.path import Hop
+from watchkeeper.diagnose.window import IncidentWindow
+from watchkeeper.errors import DataSetError
+from watchkeeper.settings import Settings
+
+NODES = ("service:a", "service:b")
+
+
+def test_chains_by_hand():
+    one = chain(
+        [Hop("a", "b"), Hop("b", "c", starves=True), Hop("x", "y")], [("a", "b"), ("b", "c"), ("c", "d"), ("d", "e")]
+    )
+    assert (one.recall, one.precision) == (0.5, pytest.approx(2 / 3))
+    assert chain([], []).recall == 1.0
+    assert chain([], [("a", "b")]).precision == 1.0
+
+
+def test_a_claim_needs_evidence_about_what_it_names():
+    window = IncidentWindow(0, 1, 2, nodes=NODES)
+    proof, other = (
+        Proof("p1", "slow", node="service:a"),
+        Proof("p2", "slow, and service:a is called by it", node="service:b"),
+    )
+    about = evidence_nodes(window, Ranking((Cause("service:a", 1.0, evidence_for=(proof, other)),)))
+    right = line("cause:", told("service:a"), about="cause", cites=["p1"])
+    by_text = line("cause:", told("service:a"), about="cause", cites=["p2"])
+    wrong = line("cause:", told("service:b"), about="cause", cites=["p1"])
+    absent = line("cause:", told("service:a"), about="cause", cites=["p9"])
+    bare = line("cause:", told("service:a"), about="cause")
+    assert unsupported([right, by_text, wrong, absent, bare], about, NODES) == [wrong, absent, bare]
+
+
+def test_a_cause_counts_as_named_only_where_it_is_claimed():
+    claimed = line("Likeliest:", told("service:a"), about="cause", cites=["p1"])
+    aside = line("For it:", told("service:b"), about="cause", cites=["p1"])
+    assert named([claimed, aside], {"service:a"})
+    assert not named([claimed, aside], {"service:b"})
+
+
+def test_objects_are_told_as_the_component_they_belong_to():
+    names = ["cart", "valkey-cart", "product-catalog"]
+    assert itbench.component("productcatalog-deployment-1", names) == "product-catalog"
+    assert itbench.component("valkey-cart-stress-chaos", names) == "valkey-cart"
+    assert itbench.component("namespace-1", names) == ""
+
+
+@pytest.mark.data
+def test_itbench_windows_hold_alerts_and_nothing_that_tells_the_cause():
+    folder = Settings().path("data")
+    try:
+        locate("itbench_sre", folder)
+    except DataSetError as absent:
+        pytest.skip(str(absent))
+    cases = itbench.cases(folder)
+    assert len(cases) == 36
+    assert all("hops" in case.attributes for case in cases)
+    # One scenario has a single alert, and that on no component.
+    assert sum(bool(case.window.findings) for case in cases) >= 35
+    # Descriptions of alerts are part of the truth; only names and components may be given.
+    assert {finding.title for case in cases for finding in case.window.findings} == {
+        f"{finding.subject} on {finding.service}" for case in cases for finding in case.window.findings
+    }
+    assert all(" " not in finding.subject for case in cases for finding in case.window.findings)
