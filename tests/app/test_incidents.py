@@ -146,7 +146,7 @@ def test_a_kill_between_finding_and_incident_loses_and_doubles_nothing(home: Hom
     assert home.events == [Event.OPENED, Event.RESOLVED]
 
 
-def test_what_failed_to_be_kept_is_taken_up_at_the_next_start(home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_failed_to_be_kept_is_kept_later(home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
     def full(*_: object) -> None:
         raise OSError("no space left")
 
@@ -154,6 +154,9 @@ def test_what_failed_to_be_kept_is_taken_up_at_the_next_start(home: Home, monkey
         patched.setattr(home.incidents.store, "write", full)
         with pytest.raises(OSError, match="no space"):
             home.publish(finding(0, "cart"))
+    home.incidents.tick()
+    assert len(home.all()) == 1, "it is kept with the next step"
+    assert home.events == [Event.OPENED]
     home.restart()
     assert len(home.all()) == 1
 

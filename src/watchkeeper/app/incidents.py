@@ -61,6 +61,7 @@ class Incidents:
         self.explainer: Callable[[str], dict[str, Any]] | None = None
         self._grouper = IncidentGrouper(self.rules)
         self._clock = store.clock()
+        self._kept: dict[str, Incident] = {}
         self._take_up()
         changes.on_new(self.observe_changes)
 
@@ -77,7 +78,6 @@ class Incidents:
             self._grouper.see(self._topology)
             findings = list(findings)
             homes = self.store.homes([each.id for each in findings if each.id not in self._grouper.members])
-            before = dict(self._grouper.incidents)
             for finding in findings:
                 known = finding.id in self._grouper.members
                 if SILENCED_BY in finding.attributes and not known:
@@ -89,28 +89,26 @@ class Incidents:
                 newest = max(max(each.last_unix_ns, each.detected_unix_ns) for each in findings)
                 self._move_clock(newest)
             for incident in self._grouper.incidents.values():
-                if incident.id not in before:
+                if incident.id not in self._kept:
                     self._note_changes(incident)
-            self._commit(before)
+            self._commit()
 
     def observe_changes(self, changes: Iterable[Change]) -> None:
         """Put changes into the timelines of the incidents that they are near to."""
         with self._lock:
-            before = dict(self._grouper.incidents)
             for change in changes:
                 for incident in list(self._grouper.incidents.values()):
                     if is_live(incident) and self._fits(change, incident):
                         self._add_change(incident.id, change)
-            self._commit(before)
+            self._commit()
 
     def tick(self, now_unix_ns: int | None = None) -> None:
         """Let time pass: resolve what has been quiet for long enough."""
         with self._lock:
             if not self._clock.event_unix_ns:
                 return
-            before = dict(self._grouper.incidents)
             self._grouper.advance(self._event_now(now_unix_ns if now_unix_ns is not None else self._now_unix_ns()))
-            self._commit(before)
+            self._commit()
 
     def get(self, incident_id: str) -> Incident:
         """Give one incident; raises NotFound."""
@@ -122,65 +120,64 @@ class Incidents:
     def acknowledge(self, incident_id: str, *, by: str, text: str = "") -> Incident:
         """Tell that somebody is at it."""
         with self._lock:
-            incident, before = self._begin(incident_id)
+            incident = self._begin(incident_id)
             if incident.state is not IncidentState.OPEN:
                 raise Conflict(f"incident {incident_id} is {incident.state.value}; only an open one is acknowledged")
             changed = replace(incident, state=IncidentState.ACKNOWLEDGED, acknowledged_by=by)
             self._grouper.put(changed, self._act("acknowledged", text or "somebody is at it", by))
-            return self._end(incident_id, before)
+            return self._end(incident_id)
 
     def resolve(self, incident_id: str, *, by: str, text: str = "") -> Incident:
         """Tell that it is over."""
         with self._lock:
-            incident, before = self._begin(incident_id)
+            incident = self._begin(incident_id)
             if not is_live(incident):
                 raise Conflict(f"incident {incident_id} is {incident.state.value} already")
             act = self._act("resolved", text or "resolved by a person", by)
             changed = replace(incident, state=IncidentState.RESOLVED, resolved_unix_ns=act.time_unix_ns, resolved_by=by)
             self._grouper.put(changed, act)
-            return self._end(incident_id, before)
+            return self._end(incident_id)
 
     def reopen(self, incident_id: str, *, by: str, text: str = "") -> Incident:
         """Tell that it is not over."""
         with self._lock:
-            incident, before = self._begin(incident_id)
+            incident = self._begin(incident_id)
             if incident.state is not IncidentState.RESOLVED:
                 raise Conflict(f"incident {incident_id} is {incident.state.value}; only a resolved one is reopened")
             at = self._now_unix_ns()
             self._grouper.reopen(incident_id, at, why=text or "reopened by a person", by=by)
-            return self._end(incident_id, before)
+            return self._end(incident_id)
 
     def note(self, incident_id: str, text: str, *, by: str) -> Incident:
         """Add a remark to the timeline."""
         with self._lock:
-            incident, before = self._begin(incident_id)
+            incident = self._begin(incident_id)
             self._grouper.put(incident, self._act("note", text, by))
-            return self._end(incident_id, before)
+            return self._end(incident_id)
 
     def merge(self, into: str, others: Sequence[str], *, by: str, text: str = "") -> Incident:
         """Let one incident take over the findings of others; raises Conflict for one that is merged already."""
         with self._lock:
-            target, before = self._begin(into)
+            target = self._begin(into)
             others = list(dict.fromkeys(others))
             if into in others or not others:
                 raise QueryError("an incident is merged with others, not with itself; give their ids")
-            sources = [self._begin(each)[0] for each in others]
+            sources = [self._begin(each) for each in others]
             for incident in (target, *sources):
                 if incident.state is IncidentState.MERGED:
                     raise Conflict(f"incident {incident.id} was merged into {incident.merged_into}; name that one")
-            before |= {each.id: each for each in (target, *sources)}
             at = self._now_unix_ns()
             if target.state is IncidentState.RESOLVED and any(is_live(each) for each in sources):
                 self._grouper.reopen(into, at, why="an incident that goes on was merged into it", by=by)
             self._grouper.merge(into, others, at, why=text or "merged by a person", by=by)
-            return self._end(into, before)
+            return self._end(into)
 
     def split(
         self, incident_id: str, finding_ids: Sequence[str], *, by: str, text: str = ""
     ) -> tuple[Incident, Incident]:
         """Take findings out into a new incident; gives the old and the new one."""
         with self._lock:
-            incident, before = self._begin(incident_id)
+            incident = self._begin(incident_id)
             if incident.state is IncidentState.MERGED:
                 raise Conflict(f"incident {incident_id} was merged into {incident.merged_into}; split that one")
             theirs = {member.finding_id for member in self._grouper.of(incident_id)}
@@ -193,21 +190,21 @@ class Incidents:
             new_id = self._grouper.split(
                 incident_id, sorted(asked), self._now_unix_ns(), why=text or "split by a person", by=by
             )
-            return self._end(incident_id, before), self._grouper.incidents[new_id]
+            return self._end(incident_id), self._grouper.incidents[new_id]
 
     def notified(self, incident_id: str, text: str) -> None:
         """Add to the timeline that somebody was told."""
         with self._lock:
             if self.store.get(incident_id) is None:
                 return
-            incident, before = self._begin(incident_id)
+            incident = self._begin(incident_id)
             self._grouper.put(incident, Happening(self._now_unix_ns(), "notified", text))
-            self._commit(before)
+            self._commit()
 
     def set_diagnosis(self, incident_id: str, diagnosis: dict[str, Any]) -> Incident:
         """Keep what diagnosis made of an incident last; a new likeliest cause is told in the timeline."""
         with self._lock:
-            incident, before = self._begin(incident_id)
+            incident = self._begin(incident_id)
             changed = replace(incident, diagnosis=diagnosis)
             cause, was = changed.summary()["cause"], incident.summary()["cause"]
             if cause and (not was or cause["node"] != was["node"]):
@@ -215,7 +212,7 @@ class Incidents:
                 self._grouper.put(changed, Happening(self._now_unix_ns(), "diagnosed", text))
             else:
                 self._grouper.put(changed)
-            return self._end(incident_id, before)
+            return self._end(incident_id)
 
     def explain(self, incident_id: str) -> dict[str, Any]:
         """Diagnose an incident and give the diagnosis; raises NotFound, and Conflict where nothing can diagnose."""
@@ -252,14 +249,14 @@ class Incidents:
     def _act(self, kind: str, text: str, by: str) -> Happening:
         return Happening(self._now_unix_ns(), kind, text, by)
 
-    def _begin(self, incident_id: str) -> tuple[Incident, dict[str, Incident]]:
+    def _begin(self, incident_id: str) -> Incident:
         if incident_id not in self._grouper.incidents:
             self._load(self.get(incident_id).id)
-        return self._grouper.incidents[incident_id], dict(self._grouper.incidents)
+        return self._grouper.incidents[incident_id]
 
-    def _end(self, incident_id: str, before: dict[str, Incident]) -> Incident:
+    def _end(self, incident_id: str) -> Incident:
         changed = self._grouper.incidents[incident_id]
-        self._commit(before)
+        self._commit()
         return changed
 
     def _load(self, incident_id: str) -> None:
@@ -267,6 +264,7 @@ class Incidents:
         incident = self.store.get(incident_id)
         if incident is not None and incident_id not in self._grouper.incidents:
             self._grouper.restore([incident], self.store.members([incident_id]))
+            self._kept[incident_id] = incident
 
     def _take_up(self) -> None:
         horizon = self._clock.event_unix_ns - self.rules.reopen_ns
@@ -275,6 +273,7 @@ class Incidents:
         waiting = self.store.waiting(self._clock.event_unix_ns - self.rules.gap_ns)
         self._grouper.restore(recent, [*members, *waiting])
         self._grouper.now_ns = self._clock.event_unix_ns
+        self._kept = {incident.id: incident for incident in recent}
 
     def _event_now(self, wall_unix_ns: int) -> int:
         return self._clock.event_unix_ns + max(0, wall_unix_ns - self._clock.wall_unix_ns)
@@ -306,7 +305,7 @@ class Incidents:
         happening = Happening(change.time_unix_ns, "change", change.title, change.source or "watchkeeper")
         self._grouper.put(replace(incident, attributes=attributes), happening)
 
-    def _commit(self, before: dict[str, Incident]) -> None:
+    def _commit(self) -> None:
         """Keep what changed, with the news of it, in one transaction; then tell subscribers."""
         delta = self._grouper.take()
         if not delta.incidents and not delta.members:
@@ -314,11 +313,18 @@ class Incidents:
         # What is long past by the wall clock was kept before this program ran, or is a replay of old data.
         oldest = self._event_now(self._now_unix_ns()) - NEWS_AGE_NS_MAX
         fresh = [each for each in delta.incidents if _latest(each) > oldest]
-        news: list[News] = [one for each in fresh for one in news_between(before.get(each.id), each)]
-        with self._metadata.transaction() as connection:
-            self.store.write(connection, delta.incidents, delta.members, self._clock)
-            if self._outlet is not None:
-                self._outlet.enqueue(connection, news)
+        news: list[News] = [one for each in fresh for one in news_between(self._kept.get(each.id), each)]
+        try:
+            with self._metadata.transaction() as connection:
+                self.store.write(connection, delta.incidents, delta.members, self._clock)
+                if self._outlet is not None:
+                    self._outlet.enqueue(connection, news)
+        except BaseException:
+            # What could not be kept is kept with the next change, and is news then.
+            self._grouper.give_back(delta)
+            raise
+        self._kept = {each: known for each, known in self._kept.items() if each in self._grouper.incidents}
+        self._kept |= {each.id: each for each in delta.incidents}
         self.store.tell(delta.incidents)
         if self._outlet is not None and news:
             self._outlet.wake()

@@ -75,6 +75,11 @@ class IncidentGrouper:
         self._changed, self._changed_members = {}, {}
         return delta
 
+    def give_back(self, delta: Delta) -> None:
+        """Count as changed what `take` gave, for it could not be kept."""
+        self._changed |= dict.fromkeys(incident.id for incident in delta.incidents)
+        self._changed_members |= dict.fromkeys(member.finding_id for member in delta.members)
+
     def of(self, incident_id: str) -> list[Member]:
         """Give the members of an incident in the order in which they joined."""
         roll = self._rolls.get(incident_id)
