@@ -109,7 +109,7 @@ SETTINGS: tuple[Setting, ...] = (
     Setting("finding_close_s", 120.0, "Quiet time after which a finding is closed.", 1),
     Setting("findings_days_max", 90.0, "Age at which closed findings are deleted.", 0),
     Setting("incident_gap_s", 300.0, "Time between findings that may still become one incident.", 0),
-    Setting("incident_hops", 2, "Dependencies that may lie between findings that become one incident.", 0, 10),
+    Setting("incident_hops_max", 2, "Dependencies that may lie between findings that become one incident.", 0, 10),
     Setting(
         "incident_coincidence_s",
         0.0,

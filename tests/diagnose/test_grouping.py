@@ -245,7 +245,7 @@ def test_grouping_again_from_what_was_kept_goes_on_the_same() -> None:
 
 
 def test_the_rules_come_from_settings() -> None:
-    chosen = {"incident_gap_s": 7, "incident_hops": 1, "incident_coincidence_s": 2, "incident_stale_s": 90}
+    chosen = {"incident_gap_s": 7, "incident_hops_max": 1, "incident_coincidence_s": 2, "incident_stale_s": 90}
     rules = rules_of(Settings(chosen=chosen, environment={}))
     assert (rules.gap_ns, rules.hops, rules.coincidence_ns) == (7 * SECOND, 1, 2 * SECOND)
     assert (rules.resolve_ns, rules.reopen_ns, rules.stale_ns) == (300 * SECOND, 1800 * SECOND, 90 * SECOND)

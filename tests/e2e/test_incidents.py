@@ -87,7 +87,9 @@ def test_from_a_finding_to_the_end_and_back(product: Product) -> None:
     assert "cart 2 deployed" in shown
     assert "mine  (ann)" in shown
     assert opened["id"] in command(product, "incidents")
-    assert "there would have been 1 incidents" in command(product, "incidents", "preview", "--set", "incident_hops=1")
+    assert "there would have been 1 incidents" in command(
+        product, "incidents", "preview", "--set", "incident_hops_max=1"
+    )
     explained = watchkeeper("--server", product.url, "explain", opened["id"])
     assert explained.returncode in {0, 1}
     assert "Traceback" not in explained.stderr

@@ -26,7 +26,7 @@ def rules_of(settings: Settings) -> Rules:
 
     return Rules(
         gap_ns=ns("incident_gap_s"),
-        hops=settings.integer("incident_hops"),
+        hops=settings.integer("incident_hops_max"),
         coincidence_ns=ns("incident_coincidence_s"),
         resolve_ns=ns("incident_resolve_s"),
         reopen_ns=ns("incident_reopen_s"),
