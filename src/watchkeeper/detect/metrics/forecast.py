@@ -19,7 +19,8 @@ STEPS = 48
 BAND_NORMAL = 1.645
 TREND_Z_MIN = 4.0
 DROP_SHARE = 0.25
-LAG = 6
+LAGS = 12
+RECENT = 3
 
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
@@ -54,8 +55,8 @@ def forecast(times_unix_ns: Ints, values: Floats, *, limit: float | None, horizo
     times_unix_ns (T,) ascending, values (T,), NaN where nothing was said. limit: what it must not reach from below,
     None for none. The trend is Theil's and Sen's slope over medians of up to BLOCKS_MAX blocks of time, tested as Mann
     and Kendall do, the variance widened for autocorrelation; without a significant trend the level goes on. The band
-    has three parts: noise about the trend, wandering of the level (how much more values differ over LAG blocks than
-    over one), error of the slope. Cost: under a millisecond. Raises ValueError for fewer than two values.
+    has three parts: noise within a block, wandering (how far blocks moved over as much time before), and the error of
+    the slope. Cost: under a millisecond. Raises ValueError for fewer than two values.
     """
     said = np.isfinite(values)
     times, values = times_unix_ns[said], values[said].astype(np.float64)
@@ -67,7 +68,7 @@ def forecast(times_unix_ns: Ints, values: Floats, *, limit: float | None, horizo
     is_trend = len(at) >= BLOCKS_MIN and abs(z) >= TREND_Z_MIN and _is_new_ground(level, slope)
     used = slope if is_trend else 0.0
     rest = level - used * at
-    recent = rest[-max(3, len(rest) // 8) :]
+    recent = rest[-RECENT:]
     now = float(np.median(recent))
     ahead = np.linspace(0.0, horizon_s, STEPS + 1)[1:]
     spread = _spread(values, seconds, rest, at, used, ahead, error if is_trend else 0.0)
@@ -144,14 +145,11 @@ def _spread(
     """Give the standard deviation of what is to come (H,)."""
     off = values - slope * seconds
     noise = float(np.std(off - np.interp(seconds, at, rest))) if len(at) > 1 else 0.0
-    lag = min(LAG, len(rest) - 1)
     block_s = max(float(at[-1] - at[0]) / max(len(at) - 1, 1), 1e-9)
-    near = float(np.mean(np.diff(rest) ** 2)) if len(rest) > 1 else 0.0
-    far = float(np.mean((rest[lag:] - rest[:-lag]) ** 2)) if lag > 0 else near
-    wander = max(0.0, (far - near) / max(lag - 1, 1)) / block_s
-    about = float(np.var(rest))
-    wandering = np.minimum(wander * ahead, 4.0 * about) if slope == 0.0 else wander * ahead
-    spread: Floats = np.sqrt(noise**2 + near / 2.0 + wandering + (slope_error * ahead) ** 2)
+    lags = np.unique(np.linspace(1, max(1, len(rest) // 2), LAGS).astype(np.int64))
+    moved = np.maximum.accumulate([float(np.mean((rest[lag:] - rest[:-lag]) ** 2)) for lag in lags.tolist()])
+    wandering = np.interp(ahead, lags * block_s, moved)
+    spread: Floats = np.sqrt(noise**2 + wandering + (slope_error * ahead) ** 2)
     return spread
 
 
