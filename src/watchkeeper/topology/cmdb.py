@@ -36,7 +36,7 @@ FILE_BYTES_MAX = 64 * 2**20
 ENTRIES_MAX = 50_000
 FLOOR = 0.85
 AMBIGUOUS_WITHIN = 0.02
-CANDIDATES = 12
+CANDIDATES = 24
 SHORT_FOR_SERVICE = frozenset({"svc", "srv", "serv"})
 UNKNOWN_OWNERS = frozenset({"", "unknown", "n/a", "na", "none", "null", "tbd", "?", "-"})
 
@@ -147,15 +147,15 @@ class Names:
         # Dice's coefficient of the letter pairs is quick and keeps all that a comparison letter by letter may like.
         own = len(_pairs(short))
         likely = sorted(shared, key=lambda one: (-2 * shared[one] / (own + len(_pairs(self._plain[one]))), one))
-        found = [Match(self._known[one], likeness(short, self._plain[one])) for one in likely[:CANDIDATES]]
-        return sorted(found, key=lambda match: (-match.likeness - _shared(short, match.name), match.name))[:count]
+        near = sorted(likely[:CANDIDATES], key=lambda one: (-_shared(short, self._plain[one]), self._known[one]))
+        return [Match(self._known[one], likeness(short, self._plain[one])) for one in near[:count]]
 
     def match(self, name: str) -> Match | None:
         """Give the known name that is meant, None when none is near enough or two are as near."""
-        near = self.nearest(name, 2)
+        near = sorted(self.nearest(name, 3), key=lambda match: -match.likeness)
         if not near or near[0].likeness < FLOOR:
             return None
-        tied = len(near) > 1 and near[0].likeness < 1.0 and near[0].likeness - near[1].likeness < AMBIGUOUS_WITHIN
+        tied = len(near) > 1 and near[0].likeness - near[1].likeness < AMBIGUOUS_WITHIN
         return None if tied else near[0]
 
 
@@ -199,9 +199,9 @@ def slips(one: str, other: str) -> int:
     return before[-1]
 
 
-def _shared(one: str, name: str) -> float:
-    """Give the share of letters in runs that both have, 0..1: what tells names that are as few slips away."""
-    return difflib.SequenceMatcher(None, one, plain(name), autojunk=False).ratio()
+def _shared(one: str, other: str) -> float:
+    """Give the share of letters in runs that both have, 0..1, by which names are ranked."""
+    return difflib.SequenceMatcher(None, one, other, autojunk=False).ratio()
 
 
 def _compact(name: str) -> str:

@@ -55,7 +55,7 @@ def batch(spans: Iterable[Span]) -> pa.RecordBatch:
     return pa.RecordBatch.from_arrays(columns, schema=SPANS)
 
 
-@dataclass
+@dataclass(frozen=True)
 class Fault:
     """What is wrong for a while: payment fails or is slow, the wire to it is slow, or the cart skips its store."""
 

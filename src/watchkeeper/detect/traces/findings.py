@@ -44,7 +44,10 @@ class OpenFinding:
 
 
 class OpenTraceFindings:
-    """See the module. close_s: quiet seconds of event time after which a finding closes."""
+    """See the module. Words and score are of the worst window, attributes of the newest: blame may move on.
+
+    close_s: quiet seconds of event time after which a finding closes.
+    """
 
     def __init__(self, window_s: float, close_s: float) -> None:
         self._window_s = window_s
@@ -104,7 +107,6 @@ class OpenTraceFindings:
                 expected=wording.expected(one),
                 seen=wording.seen(one),
                 score=round(one.score, 3),
-                attributes=_attributes(one),
             )
         worst = max((finding.severity, wording.severity(one)), key=lambda grade: _RANK[grade])
         return replace(
@@ -113,6 +115,7 @@ class OpenTraceFindings:
             count=finding.count + one.events,
             last_unix_ns=max(finding.last_unix_ns, one.last_ns),
             evidence=self._evidence(finding.evidence, one),
+            attributes=finding.attributes if many else _attributes(one),
         )
 
     def _evidence(self, before: tuple[Evidence, ...], one: Judgement) -> tuple[Evidence, ...]:

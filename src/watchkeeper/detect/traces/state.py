@@ -49,7 +49,7 @@ def save(folder: Path, watch: TraceWatch, findings: OpenTraceFindings) -> None:
         "callees": list(watch.blame.callees.items()),
         "paths": watch.paths.as_dict(),
         "samples": watch.samples.as_lists(),
-        "votes": [[list(key), kind, window] for (key, kind), window in watch.votes.items()],
+        "votes": [[list(key), kind, *vote] for (key, kind), vote in watch.votes.items()],
         "runs": [[list(key), *run] for key, run in watch.runs.items()],
         "held": [[list(key), window, list(figures)] for key, (window, figures) in watch.held.items()],
         "volume_votes": list(watch.volume_votes.items()),
@@ -100,7 +100,7 @@ def _restore(document: dict[str, Any], arrays: dict[str, Any], watch: TraceWatch
         name: Service(int(first), int(newest), int(spans)) for name, first, newest, spans in document["services"]
     }
     watch.blame.callees = {int(operation): str(service) for operation, service in document["callees"]}
-    watch.votes = {(_key(key), kind): int(window) for key, kind, window in document["votes"]}
+    watch.votes = {(_key(key), kind): (int(window), float(total)) for key, kind, window, total in document["votes"]}
     watch.runs = {
         _key(key): (int(window), int(trials), int(failed), int(length))
         for key, window, trials, failed, length in document["runs"]

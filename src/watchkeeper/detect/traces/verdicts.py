@@ -1,8 +1,8 @@
 """Judges one sample of one thing by its past windows: latency, failures, the gap of an edge.
 
-Enters: a Sample, its past. Leaves: suspicions, each with how sure it is; watch.py asks for two in a row unless one is
-massive. A latency is judged by how the same figure varied from window to window, and must be slower by a factor too.
-Pure functions.
+Enters: a Sample, its past. Leaves: suspicions, each with how sure it is; watch.py asks for a run of them, whose scores
+reach RUN_SCORE_MIN together, unless one is massive. A latency is judged by how the same figure varied from window to
+window, and must be slower by a factor too. Pure functions.
 """
 
 from __future__ import annotations
@@ -19,11 +19,12 @@ from watchkeeper.detect.traces.judgement import Kind
 from watchkeeper.detect.traces.samples import Sample
 from watchkeeper.detect.traces.shares import share_score
 
-LATENCY_SCORE_MIN, LATENCY_SCORE_MASSIVE = 4.0, 6.0
+LATENCY_SCORE_MIN, LATENCY_SCORE_MASSIVE = 3.0, 6.0
+RUN_SCORE_MIN = 8.0
 LATENCY_RATIO_MIN, LATENCY_RATIO_MASSIVE = 1.5, 4.0
 LATENCY_SPANS_MIN, LATENCY_SPANS_MASSIVE = 3, 8
 GAP_RATIO_MIN, GAP_SHARE_MIN = 2.0, 0.25
-LATENCY_SCORE_WEAK, FAILURES_SCORE_WEAK = 2.0, 1.5
+FAILURES_SCORE_WEAK = 1.5
 FAILURES_SCORE_MIN, FAILURES_SCORE_MASSIVE = 4.0, 6.0
 FAILURES_MIN, FAILURES_RATIO_MIN = 3, 2.0
 WINDOWS_LEARNED_MIN = 3
@@ -66,10 +67,10 @@ def _slow(sample: Sample, figures: Figures, bands: Bands, scores: Floats) -> Sus
     for column, measure in ((MIDDLE, "median"), (HIGH, "slowest tenth")):
         place, score = column - MIDDLE, float(scores[column - MIDDLE])
         ratio = math.exp(min(50.0, figures[column] - bands.middle[place]))
-        if score < LATENCY_SCORE_WEAK:
+        if score < LATENCY_SCORE_MIN:
             continue
         many = np.count_nonzero(np.log(sample.seconds) > bands.start[place]) >= LATENCY_SPANS_MIN
-        weak = score < LATENCY_SCORE_MIN or ratio < LATENCY_RATIO_MIN or not many
+        weak = ratio < LATENCY_RATIO_MIN or not many
         massive = score >= LATENCY_SCORE_MASSIVE and ratio >= LATENCY_RATIO_MASSIVE
         massive &= len(sample.seconds) >= LATENCY_SPANS_MASSIVE
         usual, high = math.exp(bands.middle[place]), math.exp(bands.start[place])

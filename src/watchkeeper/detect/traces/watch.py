@@ -23,7 +23,7 @@ from watchkeeper.detect.traces.samples import Sample, Samples
 from watchkeeper.detect.traces.sketch import SketchBank
 from watchkeeper.detect.traces.spans import CLIENT, PRODUCER, Operations, Spans, together
 from watchkeeper.detect.traces.structure import Missing, Paths, Seen
-from watchkeeper.detect.traces.verdicts import Suspicion, failures, points, suspicions
+from watchkeeper.detect.traces.verdicts import RUN_SCORE_MIN, Suspicion, failures, points, suspicions
 from watchkeeper.detect.traces.volume import Changed, Volumes
 
 JOIN_WINDOWS = 3
@@ -70,7 +70,7 @@ class TraceWatch:
         self.services: dict[str, Service] = {}
         self.pending: dict[int, list[Spans]] = {}
         self.recent: deque[tuple[int, Spans]] = deque()
-        self.votes: dict[tuple[Key, str], int] = {}
+        self.votes: dict[tuple[Key, str], tuple[int, float]] = {}
         self.runs: dict[Key, tuple[int, int, int, int]] = {}
         self.held: dict[Key, tuple[int, Figures]] = {}
         self.volume_votes: dict[int, int] = {}
@@ -214,13 +214,15 @@ class TraceWatch:
         return both if both is not None and both.score > one.score else one
 
     def _confirmed(self, key: Key, one: Suspicion, window: int, windows: int) -> bool:
-        """Tell whether a suspicion is massive, or the one before was suspicious too; remembers it."""
+        """Tell whether a suspicion is massive, or with those right before it sure enough; remembers it."""
         if one.weak:
             return False
         vote = (key, str(one.kind))
-        before = self.votes.get(vote, -1)
-        self.votes[vote] = window
-        return one.massive or (before >= 0 and before >= window - max(windows, 1))
+        before, total = self.votes.get(vote, (-1, 0.0))
+        follows = before >= 0 and before >= window - max(windows, 1)
+        total = one.score + (total if follows else 0.0)
+        self.votes[vote] = (window, total)
+        return one.massive or (follows and total >= RUN_SCORE_MIN)
 
     def _learn(
         self, key: Key, window: int, figures: Figures, suspected: list[Suspicion], found: list[Judgement]
@@ -238,7 +240,7 @@ class TraceWatch:
             self.held[key] = (window, figures)
 
     def _forget_before(self, window: int) -> None:
-        self.votes = {key: at for key, at in self.votes.items() if at >= window}
+        self.votes = {key: at for key, at in self.votes.items() if at[0] >= window}
         self.runs = {key: run for key, run in self.runs.items() if run[0] >= window}
         self.held = {key: held for key, held in self.held.items() if held[0] >= window}
         self.volume_votes = {operation: at for operation, at in self.volume_votes.items() if at >= window}
