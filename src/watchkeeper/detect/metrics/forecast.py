@@ -56,7 +56,7 @@ def forecast(times_unix_ns: Ints, values: Floats, *, limit: float | None, horizo
     None for none. The trend is Theil's and Sen's slope over medians of up to BLOCKS_MAX blocks of time, tested as Mann
     and Kendall do, the variance widened for autocorrelation; without a significant trend the level goes on. The band
     has three parts: noise within a block, wandering (how far blocks moved over as much time before), and the error of
-    the slope. Cost: under a millisecond. Raises ValueError for fewer than two values.
+    the slope. Cost: one to two milliseconds. Raises ValueError for fewer than two values.
     """
     said = np.isfinite(values)
     times, values = times_unix_ns[said], values[said].astype(np.float64)
