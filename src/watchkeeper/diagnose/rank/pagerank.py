@@ -9,9 +9,9 @@ from __future__ import annotations
 import numpy as np
 
 from watchkeeper.diagnose.base import Ranking
-from watchkeeper.diagnose.rank.deviation import deviations, strongest
+from watchkeeper.diagnose.rank.deviation import strongest
 from watchkeeper.diagnose.rank.order import ranked
-from watchkeeper.diagnose.rank.symptom import of_the_symptom
+from watchkeeper.diagnose.rank.symptom import symptom_deviations
 from watchkeeper.diagnose.window import IncidentWindow
 
 DAMPING = 0.85
@@ -26,7 +26,7 @@ class PageRankRanker:
     def rank(self, window: IncidentWindow) -> Ranking:
         """Give every node once, by its PageRank; abstains when no metric deviates."""
         nodes = list(dict.fromkeys(window.nodes))
-        best = strongest(of_the_symptom(window, deviations(window)))
+        best = strongest(symptom_deviations(window))
         drawn = np.array([np.log1p(best[node].z) if node in best else 0.0 for node in nodes])
         if not drawn.any():
             return ranked(window, {})

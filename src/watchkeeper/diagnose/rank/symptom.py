@@ -7,8 +7,9 @@ other nodes. Where no finding tells, the symptom's own strongest metric does.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
-from watchkeeper.diagnose.rank.deviation import Deviation
+from watchkeeper.diagnose.rank.deviation import Deviation, deviations
 from watchkeeper.diagnose.window import Aspect, IncidentWindow
 
 FELT = (Aspect.LATENCY, Aspect.ERRORS)
@@ -41,3 +42,11 @@ def of_the_symptom(window: IncidentWindow, found: Sequence[Deviation]) -> list[D
     if told:
         return [one for one in found if one.series.name == told]
     return [one for one in found if aspect is None or one.series.aspect is aspect]
+
+
+def symptom_deviations(window: IncidentWindow) -> list[Deviation]:
+    """Give what `of_the_symptom` gives of all deviations, without judging metrics that it would leave out."""
+    told = told_metric(window)
+    if told:
+        return deviations(replace(window, series=tuple(one for one in window.series if one.name == told)))
+    return of_the_symptom(window, deviations(window))

@@ -7,9 +7,9 @@ the symptom through anomalous nodes. Without a known symptom, every anomalous no
 from __future__ import annotations
 
 from watchkeeper.diagnose.base import Ranking
-from watchkeeper.diagnose.rank.deviation import deviations, strongest
+from watchkeeper.diagnose.rank.deviation import strongest
 from watchkeeper.diagnose.rank.order import ranked
-from watchkeeper.diagnose.rank.symptom import of_the_symptom
+from watchkeeper.diagnose.rank.symptom import symptom_deviations
 from watchkeeper.diagnose.window import IncidentWindow
 
 ANOMALOUS_Z = 5.0
@@ -20,7 +20,7 @@ class TraversalRanker:
 
     def rank(self, window: IncidentWindow) -> Ranking:
         """Give every node once; abstains when none is anomalous."""
-        best = strongest(of_the_symptom(window, deviations(window)))
+        best = strongest(symptom_deviations(window))
         anomalous = {node: one.z for node, one in best.items() if one.z >= ANOMALOUS_Z}
         reached = set(anomalous)
         if window.symptom:
