@@ -55,6 +55,7 @@ def one_run(fault: str, warmup_s: int) -> dict[str, Any]:
         try:
             up = [sys.executable, "-m", "watchkeeper.cli.main", "up", "--json-ready", "--home", str(folder)]
             up += ["--set", f"detect_warmup_s={warmup_s}", "--set", "detect_window_s=5"]
+            up += ["--set", f"metric_warmup_s={warmup_s}"]
             keeper = programs.start("watchkeeper", up + port_settings(any_ports=True), folder, _nothing)
             shop = [sys.executable, "-m", "shop", "up", "--json-ready", "--otlp", keeper.ready["otlp_http"]]
             opened = programs.start("shop", [*shop, "--folder", str(folder / "shop")], find_shop(None), _nothing)

@@ -22,7 +22,14 @@ def make_detectors(settings: Settings, patterns: Patterns) -> dict[Signal, Detec
             patterns.text, warmup_s=warmup_s, window_s=window_s, close_s=close_s, parameters=patterns.parameters
         ),
         Signal.SPANS: TraceDetector(warmup_s=warmup_s, window_s=window_s, close_s=close_s),
-        Signal.METRICS: MetricDetector(warmup_s=warmup_s, window_s=window_s, close_s=close_s),
+        Signal.METRICS: MetricDetector(
+            warmup_s=settings.number("metric_warmup_s"),
+            window_s=window_s,
+            close_s=close_s,
+            series_max=settings.integer("metric_series_max"),
+            forecast_horizon_s=settings.number("metric_forecast_horizon_s"),
+            alarms_max=settings.number("metric_alarms_max"),
+        ),
     }
 
 

@@ -6,30 +6,54 @@ Calls the parts of diagnose/ in their order. What they give is kept with the inc
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import asdict
 from typing import Any
 
-from watchkeeper.diagnose.base import Ranker
+from watchkeeper.diagnose.base import Classifier
+from watchkeeper.diagnose.category.rules import EvidenceClassifier
+from watchkeeper.diagnose.diagnoser import Diagnoser
 from watchkeeper.diagnose.incident import Incident
-from watchkeeper.diagnose.rank.registry import ranker
+from watchkeeper.diagnose.report.writer import write_report
+from watchkeeper.diagnose.similar import Past, similar
 from watchkeeper.diagnose.window import IncidentWindow
 from watchkeeper.signals.finding import Finding
 
+CAUSES_KEPT_MAX = 20
+
 
 class Verdict:
-    """Makes diagnoses; holds no state of any incident."""
+    """Makes diagnoses; holds no state of any incident. past: gives earlier incidents with their findings."""
 
-    def __init__(self) -> None:
-        self._ranker: Ranker = ranker("blame")
+    def __init__(
+        self,
+        past: Callable[[Incident], Sequence[Past]],
+        *,
+        diagnoser: Diagnoser | None = None,
+        classifier: Classifier | None = None,
+    ) -> None:
+        self._past = past
+        self._diagnoser = diagnoser or Diagnoser()
+        self._classifier = classifier or EvidenceClassifier()
 
     def __call__(
         self, incident: Incident | None, findings: Sequence[Finding], window: IncidentWindow
     ) -> dict[str, Any]:
         """Diagnose. Cost: about a second for a few hundred series."""
         begun_s = time.perf_counter()
-        ranking = self._ranker.rank(window)
+        ranking = self._diagnoser.diagnose(window)
+        classification = self._classifier.classify(window, ranking)
+        alike = similar(incident, findings, self._past(incident)) if incident is not None else []
+        report = write_report(incident, findings, window, ranking, classification, alike)
+        told = ranking.as_dict()
+        told["causes"] = told["causes"][:CAUSES_KEPT_MAX]
         return {
-            "ranking": ranking.as_dict(),
+            "ranking": told,
+            "classification": asdict(classification),
+            "similar": [asdict(one) for one in alike],
+            "report_markdown": report.markdown,
+            "report_html": report.html,
+            "path": [list(hop) for hop in report.hops],
             "window": {
                 "baseline_from_unix_ns": window.baseline_from_unix_ns,
                 "onset_unix_ns": window.onset_unix_ns,

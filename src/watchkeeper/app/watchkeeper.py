@@ -30,6 +30,8 @@ from watchkeeper.app.silences import Silences
 from watchkeeper.app.tail import Tail
 from watchkeeper.app.verdict import Verdict
 from watchkeeper.detect.base import LearningState
+from watchkeeper.diagnose.incident import Incident, IncidentState
+from watchkeeper.diagnose.similar import Past
 from watchkeeper.patterns.miner import TemplateMiner
 from watchkeeper.receive.decode import decode, decoder_name
 from watchkeeper.receive.ledger import Ledger
@@ -48,6 +50,8 @@ from watchkeeper.version import __version__
 
 CHECKPOINT_EVERY_S = 60.0
 CHANGES_MAX = 1_000
+PAST_MAX = 50
+PAST_FINDINGS_MAX = 10
 LEDGER_EVERY_S = 1.0
 INCIDENTS_EVERY_S = 1.0
 RETENTION_EVERY_S = 60.0
@@ -124,7 +128,7 @@ class Watchkeeper:
                 template_text=self.patterns.text,
                 event_time_unix_ns=self._pipeline.event_time_unix_ns,
             ),
-            Verdict(),
+            Verdict(self._past_incidents),
         )
         self.incidents.explainer = self.diagnoses.explain
         self.incidents.store.on_change(self.diagnoses.notice)
@@ -250,6 +254,15 @@ class Watchkeeper:
         """Give the topology of the hour that findings speak of."""
         until = max((finding.last_unix_ns for finding in findings), default=self._now_unix_ns())
         return self.topology(until, until)
+
+    def _past_incidents(self, incident: Incident) -> list[Past]:
+        """Give the latest incidents that opened before this one, for what was learned then."""
+        earlier, _ = self.incidents.store.list(to_unix_ns=incident.opened_unix_ns, limit=PAST_MAX)
+        return [
+            Past(each, tuple(self._findings_of(each.finding_ids[:PAST_FINDINGS_MAX])))
+            for each in earlier
+            if each.id != incident.id and each.state is not IncidentState.MERGED
+        ]
 
     def _findings_of(self, identifiers: Sequence[str]) -> list[Finding]:
         found = (self.findings.get(identifier) for identifier in identifiers)

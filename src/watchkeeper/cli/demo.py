@@ -97,6 +97,7 @@ class Demo:
         self._phase("starting", "Watchkeeper, then the shop")
         up = [sys.executable, "-m", "watchkeeper.cli.main", "up", "--json-ready", "--home", str(self._folder)]
         up += ["--set", f"detect_warmup_s={self._warmup_s}", "--set", "detect_window_s=5"]
+        up += ["--set", f"metric_warmup_s={self._warmup_s}"]
         keeper = self._programs.start("watchkeeper", up + port_settings(any_ports=any_ports), self._folder, self._draw)
         self._running.append(keeper)
         self._addresses += [keeper.ready["http"], keeper.ready["otlp_http"], keeper.ready["otlp_grpc"]]
