@@ -124,8 +124,8 @@ def _for(window: IncidentWindow, account: Account, node: str, proofs: _Proofs) -
         together = agreement(one, account.best[window.symptom])
         made.append(
             proofs.proof(
-                f"{short(window.symptom)}, where the incident is felt, depends on it{through}, and {together:.0%} of "
-                f"their courses agree: it would explain {felt:.0%} of that change.",
+                f"{short(window.symptom)}, where the incident is felt, depends on it{through}; their courses agree to "
+                f"{together:.0%}, and it would explain {felt:.0%} of that change.",
                 felt,
                 node,
                 _points(account.best[window.symptom]),
@@ -153,7 +153,7 @@ def _for(window: IncidentWindow, account: Account, node: str, proofs: _Proofs) -
 def _against(account: Account, node: str, top: str, proofs: _Proofs) -> tuple[Proof, ...]:
     one = account.best[node]
     made = []
-    callee, part = _explained_by(account, node)
+    callee, part = _explained_by(account, node, top)
     if callee and part >= 0.2:
         made.append(
             proofs.proof(f"It waits for {short(callee)}, whose change would explain {part:.0%} of its own.", part, node)
@@ -176,7 +176,7 @@ def _why_not(window: IncidentWindow, account: Account, node: str, top: str) -> s
         return "It has no metric with enough points to judge it; this speaks neither for nor against it."
     if one.z < SIGNIFICANT_Z:
         return f"Its {one.series.name} stayed within its usual course ({one.z:.1f} times its usual changes)."
-    callee, part = _explained_by(account, node)
+    callee, part = _explained_by(account, node, top)
     if callee and part >= 0.5:
         return f"It waits for {short(callee)}, whose change would explain {part:.0%} of its own."
     felt = account.reach.explained[node].get(window.symptom, 0.0)
@@ -188,7 +188,11 @@ def _why_not(window: IncidentWindow, account: Account, node: str, top: str) -> s
     return f"Its change is smaller than that of {short(top)}: {one.z:,.1f} times its usual changes."
 
 
-def _explained_by(account: Account, node: str) -> tuple[str, float]:
+def _explained_by(account: Account, node: str, top: str) -> tuple[str, float]:
+    """Give the callee that explains most of a node's change, on the way to the first cause when that explains half."""
+    ahead = account.reach.towards.get((top, node), "")
+    if account.reach.fits.get((node, ahead), 0.0) >= 0.5:
+        return ahead, account.reach.fits[node, ahead]
     steps = [(part, callee) for (caller, callee), part in account.reach.fits.items() if caller == node]
     if not steps:
         return "", 0.0
