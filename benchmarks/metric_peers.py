@@ -17,7 +17,7 @@ import numpy.typing as npt
 
 from benchmarks.drain3_peer import INSTALL_TIMEOUT_S, TOLD_CHARACTERS_MAX, NotAvailable
 
-REQUIREMENTS = ("pyod==2.0.5", "river==0.22.0")
+REQUIREMENTS = ("pyod==2.0.5", "river==0.22.0", "scikit-learn==1.5.2")
 WORKER = Path(__file__).with_name("metric_peers_worker.py")
 ENVIRONMENT = Path(__file__).resolve().parent.parent / ".cache" / "peers" / "-".join(REQUIREMENTS).replace("==", "-")
 PEERS = ("isolation_forest", "ecod", "half_space_trees")

@@ -110,7 +110,7 @@ class JointScorer:
         """
         if self._phase:
             self._learn()
-        self._bands.new_segment()
+        self._bands.new_segment(len(self._past.horizons))
         self._seen, self._held, self._level_weight = 0, 0.0, 0.0
         kept = np.minimum(LEVEL_PRIOR_S / self.step_s / np.maximum(self._squares[1], 1e-12), 1.0)
         self._squares *= kept
@@ -173,13 +173,17 @@ class JointScorer:
         valid, rows = self._recent_valid[-steps:], self._recent[-steps:]
         residuals = self._residuals(steps)
         scale, band = self._bands.scale, self._bands.band
-        self._bands.learn(residuals, valid, shape_too=self._seen > QUIET_S / self.step_s)
         pasts = len(self._past.horizons)
+        settled = (
+            self._seen > DAY_S / self.step_s
+        )  # before, the level is a guess, and far values would teach wrong ties
+        learned = residuals if settled else residuals[:pasts]
+        self._bands.learn(learned, valid, shape_too=self._seen > QUIET_S / self.step_s)
         beyond = np.abs(residuals[:pasts]) / np.where(band > 0, band, np.inf)[:pasts, None]
         variance = np.where(scale > 0, scale, np.inf)[:pasts, None] ** 2
         self._past.learn(self._recent - self._level, valid / np.maximum(beyond, 1.0) / variance)
-        standard = np.where(valid, self._standard(rows), 0.0)
-        self._peers.learn(standard)
+        if settled:
+            self._peers.learn(np.where(valid, self._standard(rows), 0.0))
         self._learn_level(rows, valid)
         self._lessons += 1
         self._phase = 0

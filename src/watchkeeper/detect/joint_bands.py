@@ -17,9 +17,9 @@ BINS = 80
 _BINS_PER_OCTAVE = 4
 _LOWEST_OCTAVE = -12
 _QUANTILE = 0.99
-_RATIO_MIN = 0.2
+_RATIO_MIN = 1.0
 _RESIDUALS_MIN = 200.0
-_CLIP_BANDS = 3.0
+_CLIP_BANDS = 10.0
 """A residual teaches the local scale at most this many bands, so that an incident does not widen its own band."""
 EXCESS_MAX = 10.0
 """Largest excess of one residual, as a natural logarithm: what a metric that never moved scores when it moves."""
@@ -56,22 +56,22 @@ class ResidualBands:
         return np.minimum(np.log(ratios), EXCESS_MAX)
 
     def learn(self, residuals: Floats, valid: Flags, *, shape_too: bool) -> None:
-        """Take in residuals (channels, T, metrics) where `valid` (T, metrics); `shape_too`: their tail as well."""
+        """Take in residuals (C, T, metrics) of the first C channels where `valid`; with `shape_too` their tails too."""
         channels, steps, metrics = residuals.shape
-        sizes, scale, band = np.abs(residuals), self.scale, self.band
+        sizes, scale, band = np.abs(residuals), self.scale[:channels], self.band[:channels]
         if shape_too:
             with np.errstate(divide="ignore", invalid="ignore"):
                 places = np.floor((np.log2(sizes / scale[:, None]) - _LOWEST_OCTAVE) * _BINS_PER_OCTAVE)
             places = np.clip(np.where(sizes > 0, places, 0.0), 0, BINS - 1).astype(np.int64)
             places += (np.arange(channels)[:, None, None] * metrics + np.arange(metrics)) * BINS
-            weights = np.broadcast_to(valid, sizes.shape).astype(np.float64)
-            counted = np.bincount(places.ravel(), weights.ravel(), self.histogram.size)
-            self.histogram += counted.reshape(self.histogram.shape)
+            weights = (valid & (scale[:, None] > 0)).astype(np.float64)
+            histogram = self.histogram[:channels]
+            histogram += np.bincount(places.ravel(), weights.ravel(), histogram.size).reshape(histogram.shape)
         usual = np.where(np.isfinite(band) & (band > 0), band * _CLIP_BANDS, np.inf)
         clipped = np.where(valid, np.minimum(sizes, usual[:, None]), 0.0)
         keep = self.scale_keep**steps
-        self.squares = self.squares * keep + np.einsum("ctm,ctm->cm", clipped, clipped)
-        self.weight = self.weight * keep + valid.sum(axis=0)
+        self.squares[:channels] = self.squares[:channels] * keep + np.einsum("ctm,ctm->cm", clipped, clipped)
+        self.weight[:channels] = self.weight[:channels] * keep + valid.sum(axis=0)
 
     def refit(self, keep: float) -> None:
         """Let the learned tails fade by `keep` and take the shape from them anew."""
@@ -86,8 +86,8 @@ class ResidualBands:
         ratio = np.where(place[..., 0] == 0, 0.0, ratio)
         self.shape = np.where(total >= _RESIDUALS_MIN, np.maximum(ratio, _RATIO_MIN), np.inf)
 
-    def new_segment(self) -> None:
-        """Keep the shape; let what comes outweigh the old scale within hours."""
-        kept = np.minimum(self.prior_steps / np.maximum(self.weight, 1e-12), 1.0)
-        self.squares *= kept
-        self.weight *= kept
+    def new_segment(self, channels: int) -> None:
+        """Keep the shapes; let what comes outweigh the old scales of the first channels, which bear units, in hours."""
+        kept = np.minimum(self.prior_steps / np.maximum(self.weight[:channels], 1e-12), 1.0)
+        self.squares[:channels] *= kept
+        self.weight[:channels] *= kept
