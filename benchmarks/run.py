@@ -25,6 +25,7 @@ NAMES = (
     "decoders",
     "patterns",
     "log_anomalies",
+    "metric_anomalies",
     "metric_speed",
     "metric_forecasts",
     "nab",
