@@ -25,7 +25,7 @@ from watchkeeper.diagnose.base import Ranking
 from watchkeeper.diagnose.category.kinds import FAMILIES, FaultKinds, Softmax
 from watchkeeper.diagnose.rank.families import Evidence, evidence
 from watchkeeper.diagnose.rank.registry import SIMPLE, ranker
-from watchkeeper.diagnose.rank.routed import RoutedRanker
+from watchkeeper.diagnose.rank.routed import RoutedRanker, calibrated
 from watchkeeper.settings import Settings
 
 DATA_SET = "nezha_trainticket"
@@ -43,14 +43,20 @@ class Judged(NamedTuple):
     kinds: list[str]
 
 
-def routed(trained: Told, tested: Told, apart: Callable[[Case], Hashable]) -> Judged:
-    """Rank each incident by a router fitted on those that are `apart` from it; both lists are in the same order."""
+def routed(trained: Told, tested: Told, apart: Callable[[Case], Hashable], calm: Sequence[Evidence]) -> Judged:
+    """Rank each incident by a router fitted on those that are `apart` from it; both lists are in the same order.
+
+    calm: windows without a fault, from which the curve of confidence learns what is none.
+    """
     models: dict[Hashable, FaultKinds] = {}
     rankings, kinds = [], []
     for case, found in tested:
         key = apart(case)
         if key not in models:
-            models[key] = FaultKinds.fit([(other, one.kind) for one, other in trained if apart(one) != key])
+            others = [(other, one) for one, other in trained if apart(one) != key]
+            model = FaultKinds.fit([(other, one.kind) for other, one in others])
+            examples = [(other, one.truth_nodes) for other, one in others] + [(one, ()) for one in calm]
+            models[key] = calibrated(model, examples)
         rankings.append(RoutedRanker(models[key]).rank_evidence(case.window, found))
         probable = models[key].kinds(found)
         kinds.append(max(probable, key=lambda kind: (probable[kind], kind)))
@@ -170,6 +176,7 @@ def figures() -> dict[str, Any]:
     begun_s = time.perf_counter()
     trained = [(case, evidence(case.window)) for case in cases]
     result["watchkeeper_per_case_s"] = round((time.perf_counter() - begun_s) / len(cases), 4)
+    calm = [evidence(case.window) for case in data.quiet]
     rules = {}
     for name in RULES:
         print(f"  {name}", file=sys.stderr, flush=True)
@@ -185,7 +192,7 @@ def figures() -> dict[str, Any]:
         shifted = [with_onset(case, seconds) for case in cases]
         tested = trained if not seconds else [(case, evidence(case.window)) for case in shifted]
         for split, apart in splits.items():
-            judged = routed(trained, tested, apart)
+            judged = routed(trained, tested, apart, calm)
             name = f"routed_{shift}_fitted_on_{split}"
             rules[name] = service(cases, judged.rankings)
             routing[name] = {**region(cases, judged.rankings), **kinds(cases, judged.kinds)}

@@ -20,6 +20,7 @@ import numpy as np
 import numpy.typing as npt
 
 from watchkeeper.diagnose.base import Category
+from watchkeeper.diagnose.rank.calibration import Curve
 from watchkeeper.diagnose.rank.families import Evidence
 from watchkeeper.diagnose.trace_events import END
 from watchkeeper.errors import StoreError
@@ -31,6 +32,10 @@ RIDGE = 0.05
 """Penalty of squared weights a case: features of some units' size, so weights of some units."""
 ROUNDS = 2_000
 STEP = 0.5
+FLOOR_MIN = 1e-3
+"""A floor is never taken for less, so that nothing is below it."""
+EVEN = Curve(-2.0, 2.0, 2.0)
+"""What stands in where no curve was fitted: an even chance at a floor without a lead."""
 CATEGORIES = {
     "return": Category.APPLICATION,
     "exception": Category.APPLICATION,
@@ -75,11 +80,15 @@ class Softmax:
 
 @dataclass(frozen=True)
 class FaultKinds:
-    """The router: probabilities of families and kinds. floors: the evidence below which a family says nothing."""
+    """The router: probabilities of families and kinds. floors: the evidence below which a family says nothing.
+
+    curve: from how far evidence is above its floor, and how far the first cause leads, to a confidence.
+    """
 
     family: Softmax
     broken: Softmax
     floors: tuple[float, float, float]
+    curve: Curve = EVEN
 
     @classmethod
     def fit(cls, found: Sequence[tuple[Evidence, str]]) -> FaultKinds:
@@ -111,7 +120,7 @@ class FaultKinds:
             Softmax(np.array(data[name]["weights"]), np.array(data[name]["bias"])) for name in ("family", "broken")
         ]
         first, second, third = data["floors"]
-        return cls(parts[0], parts[1], (first, second, third))
+        return cls(parts[0], parts[1], (first, second, third), Curve(*data.get("curve", EVEN)))
 
     def as_dict(self) -> dict[str, Any]:
         """Give plain data for JSON, with `schema_version` and what the rows and columns mean."""
@@ -124,6 +133,7 @@ class FaultKinds:
                 for name, part in (("family", self.family), ("broken", self.broken))
             },
             "floors": [round(floor, 4) for floor in self.floors],
+            "curve": list(self.curve),
         }
 
     def families(self, evidence: Evidence) -> dict[str, float]:
@@ -140,10 +150,14 @@ class FaultKinds:
         found[resource_named(evidence)] = families["resource"]
         return found
 
+    def strength(self, evidence: Evidence) -> float:
+        """Give how far the strongest evidence is above its family's floor: 1 at the floor, higher = more; >= 0."""
+        features = zip(family_features(evidence), self.floors, strict=True)
+        return max(value / max(floor, FLOOR_MIN) for value, floor in features)
+
     def speaks(self, evidence: Evidence) -> bool:
         """Tell whether any family's evidence is above its floor."""
-        features = family_features(evidence)
-        return any(value > floor for value, floor in zip(features, self.floors, strict=True))
+        return self.strength(evidence) > 1.0
 
 
 def family_features(evidence: Evidence) -> tuple[float, float, float]:

@@ -8,11 +8,13 @@ probability, and abstains when no family's evidence is above what quiet windows 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 
 from watchkeeper.diagnose.base import Cause, Indicator, IndicatorKind, Proof, Ranking
 from watchkeeper.diagnose.category.kinds import FAMILIES, FaultKinds, shipped
+from watchkeeper.diagnose.rank.calibration import fit_curve
 from watchkeeper.diagnose.rank.deviation import Deviation
 from watchkeeper.diagnose.rank.events import LostStep
 from watchkeeper.diagnose.rank.families import Evidence, evidence, shift_strength
@@ -52,7 +54,8 @@ class RoutedRanker:
         scores = _scores(found, families)
         nodes = list(dict.fromkeys(window.nodes))
         ordered = sorted(nodes, key=lambda node: (-scores.get(node, 0.0), tie_key(node)))
-        told = {node: _cause(node, found, families, scores, ordered) for node in nodes}
+        sure = _sure(self.kinds, found, scores)
+        told = {node: _cause(node, found, families, scores, ordered, sure) for node in nodes}
         causes = in_order([told[node] for node in nodes])
         speaks = self.kinds.speaks(found) and bool(scores)
         return Ranking(
@@ -63,6 +66,28 @@ class RoutedRanker:
             ruled_out=_ruled_out(found, causes),
             fault_kind=kind if speaks else "",
         )
+
+
+def calibrated(kinds: FaultKinds, examples: Sequence[tuple[Evidence, Sequence[str]]]) -> FaultKinds:
+    """Give the router with the curve of confidence fitted on incidents and their true nodes, () where was no fault."""
+    given, right = [], []
+    for found, truth in examples:
+        scores = _scores(found, kinds.families(found))
+        best = max(scores, key=lambda node: (scores[node], tie_key(node)), default="")
+        given.append(_certainty(kinds, found, scores))
+        right.append(float(best in truth))
+    return replace(kinds, curve=fit_curve(np.array(given), np.array(right)))
+
+
+def _certainty(kinds: FaultKinds, found: Evidence, scores: dict[str, float]) -> tuple[float, float]:
+    first, second, *_ = [*sorted(scores.values(), reverse=True), 0.0, 0.0]
+    return float(np.log1p(kinds.strength(found))), (first - second) / first if first > 0.0 else 0.0
+
+
+def _sure(kinds: FaultKinds, found: Evidence, scores: dict[str, float]) -> float:
+    strength, margin = _certainty(kinds, found, scores)
+    curve = kinds.curve
+    return float(1.0 / (1.0 + np.exp(-(curve.intercept + curve.strength * strength + curve.margin * margin))))
 
 
 def _scores(found: Evidence, families: dict[str, float]) -> dict[str, float]:
@@ -76,26 +101,31 @@ def _scores(found: Evidence, families: dict[str, float]) -> dict[str, float]:
 
 
 def _cause(
-    node: str, found: Evidence, families: dict[str, float], scores: dict[str, float], ordered: Sequence[str]
+    node: str,
+    found: Evidence,
+    families: dict[str, float],
+    scores: dict[str, float],
+    ordered: Sequence[str],
+    sure: float,
 ) -> Cause:
     score = scores.get(node, 0.0)
-    others = max((scores.get(other, 0.0) for other in ordered[:2] if other != node), default=0.0)
-    first = scores.get(ordered[0], 0.0)
-    # The first one's confidence is its lead over the second; a later one's can be no more than what the first leaves.
-    confidence = score / (score + others) if score else 0.0
-    confidence *= min(1.0, max(families.values()) + 0.5 * score)
+    first = ordered[0]
+    if node != first:
+        # What the first one leaves is shared among the others by their scores.
+        rest = sum(scores.values()) - scores.get(first, 0.0)
+        sure = (1.0 - sure) * score / rest if rest > 0.0 else 0.0
     evidence_for = _proofs(node, found, families)
-    verdict = "supported" if node == ordered[0] and confidence >= SUPPORTED_MIN else "possible"
-    if score < REFUTED_MAX * first:
+    verdict = "supported" if node == first and sure >= SUPPORTED_MIN else "possible"
+    if score < REFUTED_MAX * scores.get(first, 0.0):
         verdict = "refuted"
     return Cause(
         node,
         float(score),
-        float(min(confidence, 1.0)),
+        float(sure),
         verdict,
         _indicators(node, found, families),
         evidence_for,
-        _against(node, found, families, ordered[0]),
+        _against(node, found, families, first),
         evidence_for[0].text if evidence_for else "Nothing speaks for it.",
     )
 
