@@ -139,6 +139,7 @@ def test_findings_close_when_it_is_over() -> None:
     closed = keeper.flush(START_NS + 1_000 * SECOND_NS)
     assert {one.state for one in closed} == {FindingState.CLOSED}
     assert keeper.flush(START_NS + 1_000 * SECOND_NS) == []
+    assert keeper.flush(START_NS + 10**9 * SECOND_NS) == []
 
 
 def test_scores() -> None:

@@ -105,8 +105,6 @@ class TraceWatch:
     def close_until(self, now_ns: int) -> list[Judgement]:
         """Close every window that ended `late_ns` before `now_ns`."""
         target = (now_ns - self.timing.late_ns) // self.timing.window_ns
-        if not self.pending and target - self.next_window > WINDOWS_TOGETHER_MAX:
-            self.next_window = max(self.next_window, target) if self.next_window >= 0 else -1
         found: list[Judgement] = []
         while self.pending and min(self.pending) < target:
             first = min(self.pending)
@@ -114,6 +112,8 @@ class TraceWatch:
                 self.next_window = first
             found += self._close(self.next_window)
             self.next_window += 1
+        if self.next_window >= 0 and target - self.next_window > WINDOWS_TOGETHER_MAX:
+            self.next_window = target
         while 0 <= self.next_window < target:
             found += self._close(self.next_window)
             self.next_window += 1
