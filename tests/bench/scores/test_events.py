@@ -66,3 +66,10 @@ def test_a_random_score_is_point_adjusted_to_much_and_really_worth_little():
     score = np.random.default_rng(2).random(20_000)
     assert point_adjusted_f1(score, label) > 0.8
     assert point_adjusted_f1(label, label) == 1.0
+
+
+def test_an_incident_that_never_closes_finds_nothing():
+    label = np.zeros(1440, int)
+    label[100:120] = label[500:510] = 1
+    counts = count_events(incidents(np.ones(1440), 1), label, 60.0)
+    assert (counts.found, counts.incidents, counts.right) == (0, 1, 0)

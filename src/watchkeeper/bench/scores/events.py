@@ -16,6 +16,7 @@ from watchkeeper.bench.scores.vus import Floats, Ints, ranges
 
 DAY_S = 86_400.0
 _THRESHOLDS = 400
+EARLY_S = 600.0
 
 
 class Incidents(NamedTuple):
@@ -65,9 +66,14 @@ def incidents(score: npt.ArrayLike, threshold: float, *, close_share: float = 0.
 
 
 def count_events(found: Incidents, label: npt.ArrayLike, step_s: float) -> EventCounts:
-    """Count incidents that overlap an event and events that an incident overlaps; delay from the event's first step."""
+    """Count incidents that open in an event, or at most EARLY_S before it, and the events in which one opens.
+
+    An incident that was open long before tells nothing new: one that never closes must not find every event. The delay
+    runs from the event's first step.
+    """
     firsts, lasts = ranges(label)
-    meets = (found.begins[:, None] <= lasts) & (found.ends[:, None] >= firsts)  # (incidents, events)
+    early = firsts - round(EARLY_S / step_s)
+    meets = (found.begins[:, None] <= lasts) & (found.begins[:, None] >= early)  # (incidents, events)
     delays = [
         max(0, int(found.begins[meets[:, event]][0] - firsts[event])) for event in np.flatnonzero(meets.any(axis=0))
     ]
