@@ -17,11 +17,13 @@ from fastapi import FastAPI
 from tests.store.reads.tables import NOW, Tables
 
 from watchkeeper.app.changes import Changes
+from watchkeeper.app.diagnosis import Diagnoses, Sources
 from watchkeeper.app.findings import FindingStore
 from watchkeeper.app.incident_store import IncidentStore
 from watchkeeper.app.incidents import Incidents
 from watchkeeper.app.silences import Silences
 from watchkeeper.app.tail import Tail
+from watchkeeper.app.verdict import Verdict
 from watchkeeper.detect.base import LearningState
 from watchkeeper.gateway.api import create_api
 from watchkeeper.patterns.base import Template
@@ -91,6 +93,18 @@ class Keeper:
         self.tail = Tail()
         self.patterns = KnownPatterns()
         self.topologies = Topologies(self.metadata)
+        self.diagnoses = Diagnoses(
+            self.incidents,
+            Sources(
+                store=self.store,
+                topology=self.topologies.at,
+                findings=lambda _: [],
+                changes=lambda _from, _to: [],
+                template_text=str,
+                event_time_unix_ns=lambda: NOW,
+            ),
+            Verdict(lambda _: []),
+        )
         self.ready: tuple[bool, str] = (True, "")
         self.status_calls = 0
 

@@ -30,6 +30,7 @@ BODIES = {
     "/api/v1/silences": {"matchers": {"kind": "x"}, "why": "known", "duration_s": 1},
     "/api/v1/alerts/alertmanager": {"version": "4", "alerts": []},
     "/api/v1/incidents/preview": {},
+    "/api/v1/explain": {"from_unix_ns": "1", "to_unix_ns": "2"},
     **{f"/api/v1/incidents/{{incident_id}}/{act}": {} for act in ("acknowledge", "resolve", "reopen", "explain")},
     "/api/v1/incidents/{incident_id}/note": {"text": "n"},
     "/api/v1/incidents/{incident_id}/merge": {"incidents": ["8"]},

@@ -23,7 +23,9 @@ from watchkeeper.gateway.page import STATIC_FOLDER, page_router
 from watchkeeper.gateway.routes import (
     alerts,
     changes,
+    explain,
     findings,
+    forecast,
     incidents,
     ingest,
     logs,
@@ -62,7 +64,9 @@ def create_api(
     api.state.gateway = Gateway(keeper, now_unix_ns)
     problems.install(api, allowed_methods)
     openapi.install(api)
-    for topic in (system, logs, findings, incidents, changes, silences, alerts, metrics, traces, topology, ingest):
+    api.include_router(system.router)
+    for topic in (logs, findings, incidents, explain, changes, silences, alerts, metrics, forecast, traces, topology):
         api.include_router(topic.router)
+    api.include_router(ingest.router)
     api.include_router(page_router(static_folder))
     return api

@@ -13,6 +13,7 @@ from typing import Any, Protocol
 import pyarrow as pa
 
 from watchkeeper.app.changes import Changes
+from watchkeeper.app.diagnosis import Diagnoses
 from watchkeeper.app.incidents import Incidents
 from watchkeeper.app.silences import Silences
 from watchkeeper.detect.base import LearningState
@@ -100,6 +101,7 @@ class WatchkeeperLike(Protocol):
     tokens: Tokens
     incidents: Incidents
     changes: Changes
+    diagnoses: Diagnoses
     silences: Silences
 
     def publish(self, findings: list[Finding]) -> None:

@@ -334,6 +334,7 @@ class FindingShape(Shape):
     evidence: list[Evidence]
     detected_unix_ns: UnixNs
     attributes: Attributes
+    incident_id: str = Field("", description="The incident that it belongs to; of lists and single findings.")
     schema_version: int
 
 

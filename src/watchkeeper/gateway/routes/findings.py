@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from collections.abc import Sequence
+from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Path, Query
 from starlette.responses import Response
 
 from watchkeeper.errors import NotFound
 from watchkeeper.gateway import models
-from watchkeeper.gateway.context import Asked, Parts
+from watchkeeper.gateway.context import Asked, Gateway, Parts
 from watchkeeper.gateway.shapes import JsonResponse, finding_shape
+from watchkeeper.signals.finding import Finding
 
 router = APIRouter(prefix="/api/v1", tags=["findings"])
 
@@ -37,7 +39,7 @@ async def list_findings(
         limit=limit,
         cursor=cursor or None,
     )
-    return JsonResponse({"items": [finding_shape(item) for item in items], "next_cursor": next_cursor})
+    return JsonResponse({"items": await _shapes(gateway, items), "next_cursor": next_cursor})
 
 
 @router.get("/findings/{finding_id}", operation_id="getFinding", response_model=models.FindingShape)
@@ -46,4 +48,11 @@ async def get_finding(gateway: Parts, finding_id: Annotated[str, Path(max_length
     finding = await gateway.work.queries.run(gateway.keeper.findings.get, finding_id)
     if finding is None:
         raise NotFound(f"there is no finding {finding_id[:100]!r}; old ones are deleted after findings_days_max")
-    return JsonResponse(finding_shape(finding))
+    (shape,) = await _shapes(gateway, [finding])
+    return JsonResponse(shape)
+
+
+async def _shapes(gateway: Gateway, findings: Sequence[Finding]) -> list[dict[str, Any]]:
+    """Give findings as the API shows them, each with the incident that it belongs to."""
+    homes = await gateway.work.queries.run(gateway.keeper.incidents.store.homes, [finding.id for finding in findings])
+    return [{**finding_shape(finding), "incident_id": homes.get(finding.id, "")} for finding in findings]
