@@ -53,18 +53,17 @@ def vus(score: npt.ArrayLike, label: npt.ArrayLike, buffer_steps: int = BUFFER_S
     taken = len(scores) - np.searchsorted(ascending, thresholds, side="left").astype(np.float64)
     taken_before = len(scores) - np.searchsorted(ascending, thresholds, side="right").astype(np.float64)
     inside = np.cumsum(flags[zone])[last].astype(np.float64)  # (K,)
-    beside = np.cumsum(_buffer_weights(flags, begins, ends, zone, buffer_steps), axis=0)[last]  # (K, W)
-    existing = _existing(scores, begins, ends, thresholds, buffer_steps)  # (K, W)
-    positives = beside * 0.5
-    positives += float(flags.sum())
-    beside += inside[:, None]
-    hits = beside
-    recall = np.divide(hits, positives)
-    np.minimum(recall, 1.0, out=recall)
-    recall *= existing
-    recall_steps = np.diff(recall, axis=0, prepend=0.0)
-    pr = float(np.mean(np.einsum("kw,kw->w", recall_steps, hits / taken[:, None])))
-    return Vus(pr, _roc(recall, hits, positives, taken, taken_before, len(flags), int(flags.sum())))
+    weights = _buffer_weights(flags, begins, ends, zone, buffer_steps)  # (W, zone)
+    existing = _existing(scores, begins, ends, thresholds, buffer_steps)  # (radii, K)
+    pr, roc = 0.0, 0.0
+    for width in range(buffer_steps + 1):  # one at a time: rows of K stay in the processor's cache
+        beside = np.cumsum(weights[width])[last]
+        hits = inside + beside
+        positives = beside * 0.5 + float(flags.sum())
+        recall = np.minimum(hits / positives, 1.0) * existing[width // 2]
+        pr += float(np.dot(np.diff(recall, prepend=0.0), hits / taken))
+        roc += _roc(recall, hits, positives, taken, taken_before, len(flags), int(flags.sum()))
+    return Vus(pr / (buffer_steps + 1), roc / (buffer_steps + 1))
 
 
 def auc_pr(score: npt.ArrayLike, label: npt.ArrayLike) -> float:
@@ -115,7 +114,7 @@ def _checked(score: npt.ArrayLike, label: npt.ArrayLike) -> tuple[Floats, npt.ND
 
 
 def _buffer_weights(flags: npt.NDArray[np.bool_], begins: Ints, ends: Ints, zone: Ints, buffer_steps: int) -> Floats:
-    """Give the soft label (len(zone), W) of each step beside a range for each w; 0 for steps of a range itself."""
+    """Give the soft label (W, len(zone)) of each step beside a range for each w; 0 for steps of a range itself."""
     widths = np.arange(buffer_steps + 1)
     distances = np.arange(1, buffer_steps // 2 + 1)
     reached = distances[:, None] <= widths // 2
@@ -130,34 +129,33 @@ def _buffer_weights(flags: npt.NDArray[np.bool_], begins: Ints, ends: Ints, zone
         for rows in (before, after):
             kept = rows >= 0
             weights[rows[kept]] += soft[: len(rows)][kept]
-    return np.minimum(weights, 1.0, out=weights)
+    return np.ascontiguousarray(np.minimum(weights, 1.0, out=weights).T)
 
 
 def _existing(scores: Floats, begins: Ints, ends: Ints, thresholds: Floats, buffer_steps: int) -> Floats:
-    """Give the share of buffered ranges that hold a score at or over each threshold, (K, W)."""
-    shares = np.empty((len(thresholds), buffer_steps + 1))
+    """Give the share of buffered ranges that hold a score at or over each threshold, (radii, K)."""
+    shares = np.empty((buffer_steps // 2 + 1, len(thresholds)))
     for radius in range(buffer_steps // 2 + 1):
         apart = np.flatnonzero(ends[:-1] + radius < begins[1:] - radius)
         firsts = np.maximum(begins[np.r_[0, apart + 1]] - radius, 0)
         lasts = np.minimum(ends[np.r_[apart, len(ends) - 1]] + radius, len(scores) - 1)
         peaks = np.sort(np.array([scores[a : b + 1].max() for a, b in zip(firsts, lasts, strict=True)]))
-        share = (len(peaks) - np.searchsorted(peaks, thresholds, side="left")) / len(peaks)
-        shares[:, 2 * radius : 2 * radius + 2] = share[:, None]
+        first = np.searchsorted(-thresholds, -peaks, side="left")  # the first threshold that each range reaches
+        shares[radius] = np.cumsum(np.bincount(first, minlength=len(thresholds))) / len(peaks)
     return shares
 
 
 def _roc(
     recall: Floats, hits: Floats, positives: Floats, taken: Floats, taken_before: Floats, steps: int, range_steps: int
 ) -> float:
-    """Average over w the area under (false alarm rate, recall); between rows recall stays and only alarms grow."""
+    """Give the area under (false alarm rate, recall), each (K,); between rows recall stays and only alarms grow."""
     negatives = steps - positives
-    rate = (taken[:, None] - hits) / negatives
+    rate = (taken - hits) / negatives
     rate_before = np.empty_like(rate)  # just over the row's threshold, where hits and positives are the last row's
     rate_before[0] = taken_before[0] / (steps - range_steps)
-    rate_before[1:] = (taken_before[1:, None] - hits[:-1]) / negatives[:-1]
-    recall_before = np.vstack([np.zeros((1, recall.shape[1])), recall[:-1]])
-    level = (rate_before[1:] - rate[:-1]) * recall[:-1]
-    slope = (rate - rate_before) * (recall + recall_before) / 2
-    tail = (steps - hits[-1]) / negatives[-1]
-    end = (tail - rate[-1]) * recall[-1] + (1.0 - tail) * (recall[-1] + 1.0) / 2
-    return float(np.mean(level.sum(axis=0) + slope.sum(axis=0) + end))
+    rate_before[1:] = (taken_before[1:] - hits[:-1]) / negatives[:-1]
+    recall_before = np.concatenate([[0.0], recall[:-1]])
+    level = float(np.dot(rate_before[1:] - rate[:-1], recall[:-1]))
+    slope = float(np.dot(rate - rate_before, recall + recall_before)) / 2
+    tail = float((steps - hits[-1]) / negatives[-1])
+    return level + slope + (tail - float(rate[-1])) * float(recall[-1]) + (1.0 - tail) * (float(recall[-1]) + 1.0) / 2
