@@ -37,7 +37,7 @@ def vus(score: npt.ArrayLike, label: npt.ArrayLike, buffer_steps: int = BUFFER_S
 
     `score` (T,), finite, higher = more anomalous; `label` (T,), anomalous where > 0; `buffer_steps` is the largest w.
     Raises ValueError when the lengths differ, a score is not finite, or a label is missing of either kind. Cost: a sort
-    of T, and (steps in or near a range) x buffer_steps; 24,000 steps and w up to 125 take some 30 ms.
+    of T, and (steps in or near a range) x buffer_steps; 24,000 steps and w up to 125 take 20 to 30 ms.
     """
     scores, flags = _checked(score, label)
     begins, ends = ranges(flags)
