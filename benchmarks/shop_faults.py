@@ -24,7 +24,7 @@ from watchkeeper.cli.demo_processes import Programs, find_shop, port_settings
 
 FAULTS = ("bad-deploy", "error-rate", "latency", "cpu-burst", "memory-leak", "dependency-down", "queue-jam")
 SERVICES = ("frontend", "catalogue", "cart", "checkout", "payment", "recommendation")
-DEPENDENCY_NODES = {"carts": ("service:redis", "database:redis"), "stock": ("database:sqlite",), "bank": ()}
+DEPENDENCY_NODES = {"carts": ("database:cart/redis", "service:redis"), "bank": ("external:bank",)}
 WATCHED_S = 60.0
 POLL_S = 1.0
 NS = 1_000_000_000

@@ -68,7 +68,7 @@ def test_once_ends_with_a_finding_of_the_faulty_service(tmp_path: Path) -> None:
         demo.wait(lambda: demo.process.poll() is not None, 200)
         said = demo.said()
         assert demo.process.returncode == 0, said
-        told = re.search(r"([\d.]+) s after the fault a finding points at payment", said)
+        told = re.search(r"([\d.]+) s after the fault an incident names service:payment as its cause", said)
         assert told is not None, said
         assert float(told[1]) < 60
         assert "All ended." in said

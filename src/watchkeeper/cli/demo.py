@@ -33,7 +33,8 @@ POLL_S = 0.5
 SILENT_S = 20.0
 NS = 1_000_000_000
 LEARNED = ("frontend", "catalogue", "cart", "checkout", "payment", "recommendation")
-TOLD_BY = {"carts": "redis"}  # a dependency that is gone tells it itself, in the log of its own service
+DEPENDENCIES = {"carts": ("database:cart/redis", "service:redis"), "bank": ("external:bank",)}
+"""The nodes that stand for a dependency of the shop that is gone."""
 
 
 @app.command()
@@ -42,9 +43,9 @@ def demo(
         str, typer.Option(help="Kind of fault; `python -m shop fault list` in examples/shop tells all.")
     ] = ("bad-deploy"),
     service: Annotated[str, typer.Option(help="Service that the fault strikes; each kind has a usual one.")] = "",
-    once: Annotated[
-        bool, typer.Option("--once", help="End once a finding points at the faulty service, or 60 s on.")
-    ] = (False),
+    once: Annotated[bool, typer.Option("--once", help="End once an incident names the right cause, or 60 s on.")] = (
+        False
+    ),
     warmup: Annotated[int, typer.Option(min=10, help="Seconds of learning before the fault.")] = 60,
     fault_for: Annotated[int, typer.Option(min=5, max=600, help="Seconds that the fault lasts.")] = 120,
     rate: Annotated[float, typer.Option(min=0.1, help="Requests a second that the shop's customers make.")] = 8.0,
@@ -54,7 +55,7 @@ def demo(
     home: Annotated[Path | None, typer.Option(help="Folder of all state; else a new one, deleted at the end.")] = None,
     any_ports: Annotated[bool, typer.Option("--any-ports", help="Take free ports, not the usual ones.")] = False,
 ) -> None:
-    """Start Watchkeeper and the example shop, learn, switch a fault on, and show what is found. Ctrl-C ends it all."""
+    """Start Watchkeeper and the example shop, learn, switch a fault on, and show who is blamed. Ctrl-C ends it all."""
     shop_folder = find_shop(shop)
     console = Console()
     signal.signal(signal.SIGTERM, _as_interrupt)
@@ -113,7 +114,7 @@ class Demo:
         self._screen.say(f"Shop: {opened.ready['front']} ({used}, carts in {opened.ready['carts']})")
 
     def play(self, *, once: bool) -> bool:
-        """Learn, break, find; with `once` gives whether a finding pointed at the fault, else plays until Ctrl-C."""
+        """Learn, break, find; with `once` gives whether an incident named the cause, else plays until Ctrl-C."""
         with self._screen.open():
             self._learn()
             self._break()
@@ -160,18 +161,25 @@ class Demo:
         self._phase("fault", f"{self._view.fault} is on; who notices?")
 
     def _find(self) -> bool:
-        """Wait for a finding of the faulty service; tells whether one came within ANSWER_S of the fault."""
+        """Wait for an incident that names the faulty node; tells whether one did within ANSWER_S of the fault."""
+        pointed = False
         while self._after_s() < ANSWER_S:
             self._refresh()
             first = next((found for found in reversed(self._view.found) if found.at_fault), None)
-            if first is not None:
-                told = f"{first.after_s:.1f} s after the fault a finding points at {self._fault['service']}"
-                self._phase("found", told)
+            if first is not None and not pointed:
+                pointed = True
+                self._screen.say(f"{first.after_s:.1f} s after the fault a finding points at {self._fault['service']}")
+            if self._view.named_right:
+                incident = self._view.incidents[0]
+                cause = incident["cause"]
+                told = f"{self._after_s():.1f} s after the fault an incident names {cause['node']} as its cause"
+                self._phase("found", f"{told} ({cause['confidence']:.0%} sure)")
                 self._screen.say(told)
+                self._screen.say(f"Incident: {self._view.page}/incidents/{incident['id']}")
                 return True
             self._phase("fault", f"{self._view.fault} is on for {self._after_s():.0f} s")
             self._pause()
-        self._screen.say(f"No finding points at {self._fault['service']} within {ANSWER_S:g} s of the fault.")
+        self._screen.say(f"No incident names {', '.join(self._guilty())} within {ANSWER_S:g} s of the fault.")
         return False
 
     def _watch(self) -> NoReturn:
@@ -193,6 +201,7 @@ class Demo:
             status = self._ask("/api/v1/status")
             self._view.services = self._ask("/api/v1/services", {"from": "1m"})["items"]
             findings = self._findings()
+            incidents = list(self._ask("/api/v1/incidents", {"limit": "10"})["items"])
         except httpx.HTTPError as error:
             self._view.unanswered = f"{type(error).__name__}: {error}"
             if time.monotonic() - self._answered > SILENT_S:
@@ -205,13 +214,14 @@ class Demo:
             for row in status["learning"]
         }
         self._take(findings)
+        self._take_incidents(incidents)
 
     def _take(self, findings: list[dict[str, Any]]) -> None:
         """Keep what is new since the fault, newest first, each with the time at which it was first seen here."""
         if not self._fault:
             return
         seen = {found.finding["id"]: found for found in self._view.found}
-        guilty = {self._fault["service"], TOLD_BY.get(str(self._fault["parameters"].get("dependency")), "")}
+        guilty = {node.rpartition(":")[2] for node in self._guilty()} | {self._fault["service"]}
         self._view.found = [
             FoundView(
                 finding,
@@ -222,6 +232,20 @@ class Demo:
             for finding in findings
             if finding["id"] not in self._known
         ]
+
+    def _take_incidents(self, incidents: list[dict[str, Any]]) -> None:
+        """Keep the incidents that went on after the fault, the newest first."""
+        if not self._fault:
+            return
+        begun = int(self._fault["start_unix_ns"])
+        self._view.incidents = [each for each in incidents if int(each["last_unix_ns"]) >= begun]
+        cause = self._view.incidents[0]["cause"] if self._view.incidents else None
+        self._view.named_right = cause is not None and cause["node"] in self._guilty()
+
+    def _guilty(self) -> tuple[str, ...]:
+        """Give the nodes that are a right answer: the faulty service, or the dependency that is gone."""
+        gone = DEPENDENCIES.get(str(self._fault["parameters"].get("dependency")), ())
+        return gone or (f"service:{self._fault['service']}",)
 
     def _findings(self) -> list[dict[str, Any]]:
         return list(self._ask("/api/v1/findings", {"limit": "100"})["items"])

@@ -19,6 +19,7 @@ from rich.text import Text
 
 EVIDENCE_SHOWN = 2
 FINDINGS_SHOWN = 8
+INCIDENTS_SHOWN = 3
 _COLOURS = {"critical": "bold red", "warning": "yellow", "info": "cyan"}
 
 
@@ -42,6 +43,8 @@ class View:
     services: list[dict[str, Any]] = field(default_factory=list)
     learning: dict[str, tuple[str, float, float]] = field(default_factory=dict)  # service: state, learned s, needed s
     found: list[FoundView] = field(default_factory=list)
+    incidents: list[dict[str, Any]] = field(default_factory=list)
+    named_right: bool = False
     unanswered: str = ""
 
 
@@ -72,6 +75,11 @@ class Screen:
         if view.phase != self._phase:
             self._phase = view.phase
             self._say(f"[{view.phase}] {view.detail}".rstrip())
+        for incident in view.incidents:
+            said = incident_line(incident)
+            if said not in self._told:
+                self._told.add(said)
+                self._say(said)
         for found in view.found:
             if found.finding["id"] not in self._told:
                 self._told.add(found.finding["id"])
@@ -100,6 +108,13 @@ def finding_lines(found: FoundView) -> list[str]:
     return lines
 
 
+def incident_line(incident: dict[str, Any]) -> str:
+    """Give an incident in a line: what, and whom it blames."""
+    cause = incident["cause"]
+    blamed = f"cause: {cause['node']} ({cause['confidence']:.0%} sure)" if cause else "no cause named yet"
+    return f"== incident, {incident['severity']}: {_one_line(str(incident['title']))}; {blamed}"
+
+
 def picture(view: View) -> RenderableType:
     """Give the whole picture for a terminal."""
     head = Text.assemble((f"{view.phase}  ", "bold"), view.detail)
@@ -110,7 +125,11 @@ def picture(view: View) -> RenderableType:
         parts.append(Text.assemble("fault ", (view.fault, "bold magenta")))
     if view.unanswered:
         parts.append(Text(f"the API does not answer: {view.unanswered}", "red"))
-    return Group(Panel(Group(*parts), title="Watchkeeper demo"), _services(view), *_findings(view))
+    incidents = [
+        Text(incident_line(incident), "bold red" if view.named_right else "bold", no_wrap=True, overflow="ellipsis")
+        for incident in view.incidents[:INCIDENTS_SHOWN]
+    ]
+    return Group(Panel(Group(*parts), title="Watchkeeper demo"), _services(view), *incidents, *_findings(view))
 
 
 def _services(view: View) -> Table:
