@@ -97,7 +97,7 @@ def service_node(pod: str) -> str:
 def cases(name: str, folder: Path, *, limit: int | None = None) -> list[Case]:
     """Give the labelled incidents of the set, in the order of time; with `limit`, the first of each day only.
 
-    Cost: about half a minute for the 45 of Train Ticket, nearly all of it reading.
+    Cost: about half a minute of a core for the 45 of Train Ticket.
     """
     days, truths = _read(name, folder, limit)
     return [
