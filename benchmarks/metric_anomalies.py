@@ -42,7 +42,7 @@ from watchkeeper.settings import Settings
 
 STEP_S = {"asd": 300.0, "smd": 60.0}
 TRAIN_INCIDENTS_PER_DAY = 0.5
-"""Incidents a day that the threshold lets through on train scores; chosen on asd, where .2 a day then come."""
+"""Incidents a day that the threshold lets through on train scores; chosen on asd, where about .13 a day then come."""
 CLOSE_SHARE = 0.25
 GAP_S = 3600.0
 BUDGET_PER_DAY = 0.25

@@ -66,6 +66,16 @@ def test_the_order_of_metrics_is_of_no_matter(scored):
     assert JointScorer(METRICS, STEP_S).score_learn(machine()[:, order]) == pytest.approx(scored, rel=1e-6, abs=1e-6)
 
 
+def test_a_metric_that_never_moved_scores_when_it_moves():
+    rows = machine(2000)
+    rows[:, 0] = 4.0
+    rows[1900, 0] = 4.5
+    scorer = JointScorer(METRICS, STEP_S)
+    scorer.score_learn(rows)
+    assert scorer.contributions()[1900].argmax() == 0
+    assert not scorer.contributions()[:1900, 0].any()
+
+
 def test_the_input_is_left_as_it_is():
     rows = machine(200)
     kept = rows.copy()

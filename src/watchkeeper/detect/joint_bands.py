@@ -64,7 +64,7 @@ class ResidualBands:
                 places = np.floor((np.log2(sizes / scale[:, None]) - _LOWEST_OCTAVE) * _BINS_PER_OCTAVE)
             places = np.clip(np.where(sizes > 0, places, 0.0), 0, BINS - 1).astype(np.int64)
             places += (np.arange(channels)[:, None, None] * metrics + np.arange(metrics)) * BINS
-            weights = (valid & (scale[:, None] > 0)).astype(np.float64)
+            weights = (valid & (self.weight[:channels, None] > 0)).astype(np.float64)
             histogram = self.histogram[:channels]
             histogram += np.bincount(places.ravel(), weights.ravel(), histogram.size).reshape(histogram.shape)
         usual = np.where(np.isfinite(band) & (band > 0), band * _CLIP_BANDS, np.inf)
