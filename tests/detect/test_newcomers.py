@@ -6,8 +6,18 @@ import pytest
 
 from watchkeeper.detect import newcomers
 from watchkeeper.detect.newcomers import RARE_SCORE, NewcomerWatch
+from watchkeeper.detect.service import UNSEEN_SCORE_MIN
 
 USUAL, FAULT, GREETING = {1, 2, 3}, 8, 9
+TEXTS = {
+    1: "request <*> served",
+    2: "failed to refresh the cache of <*>",
+    3: "user <*> logged in",
+    8: "kernel panic: not syncing",
+    9: "hello from release <*>",
+    10: "failed to refresh the cache of <*> after <*>",
+    11: "request <*> refused",
+}
 
 
 @pytest.fixture
@@ -62,3 +72,38 @@ def test_suspects_are_bounded(watch: NewcomerWatch, monkeypatch: pytest.MonkeyPa
     for event in range(100, 200):
         watch.take({event})
     assert len(watch._suspects) == 5
+
+
+@pytest.fixture
+def reader() -> NewcomerWatch:
+    trained = NewcomerWatch(lambda event: TEXTS.get(event, ""), settle_windows=10, grave_settle_windows=30)
+    trained.train([USUAL] * 500 + [{1, 100 + number} for number in range(20)] + [USUAL] * 500)
+    return trained
+
+
+def test_with_texts_an_error_is_told_and_a_greeting_is_not(reader: NewcomerWatch) -> None:
+    assert reader.take({1, FAULT}) > reader.threshold == UNSEEN_SCORE_MIN
+    assert 0 < reader.take({1, GREETING}) <= reader.threshold
+
+
+def test_a_reworded_error_is_less_of_a_surprise(reader: NewcomerWatch) -> None:
+    assert reader.score({10}) < reader.threshold < reader.score({FAULT})
+
+
+def test_a_harmless_line_does_not_vouch_for_an_error_in_like_words(reader: NewcomerWatch) -> None:
+    assert reader.score({11}) == pytest.approx(reader.score({FAULT}))
+
+
+def test_an_error_takes_longer_to_become_normal(reader: NewcomerWatch) -> None:
+    told = [reader.take({FAULT}) > reader.threshold for _ in range(50)]
+    assert told == [True] * 31 + [False] * 19
+
+
+def test_what_is_grave_in_unlabelled_training_is_not_learned_as_normal() -> None:
+    windows = [USUAL] * 600 + [{1, FAULT}] * 5 + [USUAL] * 400
+    told = {}
+    for clean in (True, False):
+        watch = NewcomerWatch(lambda event: TEXTS.get(event, ""))
+        watch.train(windows, clean=clean)
+        told[clean] = watch.take({1, FAULT}) > watch.threshold
+    assert told == {True: False, False: True}

@@ -1,32 +1,39 @@
 """Events that are new to a stream of windows or sessions, until they have gone on for so long that they are normal.
 
-Enters: windows in the order of time, each the set of its event ids. Leaves: a score each, judged before it is learned.
-What is judged normal is learned at once; an event that is out of the ordinary is not, so that it is told again when it
-comes back, save when it goes on for long without a break: then it is the new normal, as in findings.py. Knows no text,
-no times and no counts. Not yet part of the log detector, which has lines, not windows.
+Enters: windows in the order of time, each the set of its event ids, and the texts of the events where there are any.
+Leaves: a score each, judged before it is learned. What is judged normal is learned at once; an event that is out of
+the ordinary is not, so that it is told again when it comes back, save when it goes on for long without a break: then it
+is the new normal, as in findings.py. Knows no times and no counts. The log detector judges lines the same way
+(service.py); this is for logs that come as windows.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 
 import numpy as np
 
+from watchkeeper.detect.likeness import Likeness
+from watchkeeper.detect.service import SEVERITY_ERROR, SEVERITY_WARN, UNSEEN_SCORE_MIN, severity_weight
+from watchkeeper.detect.words import implied_severity
+
 RARE_SCORE = 1.3
-SETTLE_WINDOWS = 50
+SETTLE_WINDOWS, GRAVE_SETTLE_WINDOWS = 50, 200
 QUIET_WINDOWS = 8
 FALSE_ALARMS = 0.01
 EVERYTHING_NEW_SHARE, CALIBRATED_FROM_SHARE = 0.25, 0.5
 SUSPECTS_MAX = 10_000
+GRADES = (0, SEVERITY_WARN, SEVERITY_ERROR)
 
 
 class NewcomerWatch:
     """Scores windows by the events in them that were never part of a normal one.
 
-    settle_windows: windows after which an event that keeps coming is taken as normal. quiet_windows: windows without
-    it that break the run. Memory: one entry for each known event and at most SUSPECTS_MAX for others. Cost: about one
-    microsecond for each distinct event of a window.
+    text: gives an event's template, "" when it is not known; without it every event is as grave as any other and like
+    none. settle_windows, grave_settle_windows: windows after which an event, and one that reads like an error, is taken
+    as normal when it keeps coming. quiet_windows: windows without it that break the run. Memory: one entry for each
+    known event and at most SUSPECTS_MAX for others. Cost: about one microsecond for each distinct event of a window.
 
     >>> watch = NewcomerWatch()
     >>> watch.train([{1, 2}] * 1000)
@@ -34,38 +41,62 @@ class NewcomerWatch:
     (3.2, 0.0, 1.3)
     """
 
-    def __init__(self, *, settle_windows: int = SETTLE_WINDOWS, quiet_windows: int = QUIET_WINDOWS) -> None:
+    def __init__(
+        self,
+        text: Callable[[int], str] | None = None,
+        *,
+        settle_windows: int = SETTLE_WINDOWS,
+        grave_settle_windows: int = GRAVE_SETTLE_WINDOWS,
+        quiet_windows: int = QUIET_WINDOWS,
+    ) -> None:
         self.settle_windows = settle_windows
+        self.grave_settle_windows = grave_settle_windows
         self.quiet_windows = quiet_windows
-        self.threshold = RARE_SCORE
+        self.threshold = self._threshold_min = RARE_SCORE if text is None else UNSEEN_SCORE_MIN
+        self._text = text
+        self._grades: dict[int, int] = {}
         self._known: set[int] = set()
+        self._likeness = Likeness(text or (lambda event: ""))
+        self._alike: dict[int, tuple[int, float]] = {}
         self._suspects: dict[int, tuple[int, int]] = {}
-        self._window = self._learned = self._with_new = 0
+        self._window = self._learned = 0
+        self._with_new = [0] * len(GRADES)
 
-    def train(self, windows: Sequence[Collection[int]], *, false_alarms: float = FALSE_ALARMS) -> None:
-        """Learn windows that are held to be normal, in order, and set the threshold.
+    def train(
+        self, windows: Sequence[Collection[int]], *, clean: bool = True, false_alarms: float = FALSE_ALARMS
+    ) -> None:
+        """Learn windows in order. clean: whether all of them are held to be normal.
 
-        In the first quarter everything is new, and is not counted; the second half is scored, each window before it is
-        learned. The threshold is RARE_SCORE, or higher where more than the share `false_alarms` of these pass it.
+        In the first quarter everything is new, and is not counted; it is learned as normal. When clean, the second half
+        is scored, each window before it is learned, and the threshold rises from its least value to where no more than
+        the share `false_alarms` of these pass it. Otherwise windows from the second quarter on go the way of `take`.
         """
         scores = []
         for number, window in enumerate(windows):
+            settled = number >= int(EVERYTHING_NEW_SHARE * len(windows))
             if number == int(EVERYTHING_NEW_SHARE * len(windows)):
-                self._learned = self._with_new = 0
-            if number >= CALIBRATED_FROM_SHARE * len(windows):
+                self._learned, self._with_new = 0, [0] * len(GRADES)
+            if not clean and settled:
+                self.take(window)
+                continue
+            if clean and number >= CALIBRATED_FROM_SHARE * len(windows):
                 scores.append(self.score(window))
             self._learn(window, normal=True)
         if scores:
-            self.threshold = max(RARE_SCORE, float(np.quantile(scores, 1 - false_alarms)))
+            self.threshold = max(self._threshold_min, float(np.quantile(scores, 1 - false_alarms)))
 
     def score(self, window: Collection[int]) -> float:
-        """Give -log10 of the share of normal windows that brought something new, 0 when nothing in it is new."""
-        if self._known.issuperset(window):
-            return 0.0
-        return max(0.0, -math.log10((self._with_new + 0.5) / (self._learned + 1)))
+        """Give how surprising the most surprising new event of a window is, 0 when nothing in it is new.
+
+        That is -log10 of the share of normal windows that brought something new as grave, and with texts what the
+        event's gravity adds to it, less the share that a known event at least as grave already says in like words.
+        """
+        return max((self._surprise(event) for event in self.new_in(window)), default=0.0)
 
     def new_in(self, window: Collection[int]) -> set[int]:
         """Give the events of a window that are not known."""
+        if self._known.issuperset(window):
+            return set()
         return {event for event in window if event not in self._known}
 
     def take(self, window: Collection[int]) -> float:
@@ -74,21 +105,51 @@ class NewcomerWatch:
         self._learn(window, normal=score <= self.threshold)
         return score
 
+    def _surprise(self, event: int) -> float:
+        grade = self._grade(event)
+        rarity = -math.log10((self._with_new[grade] + 0.5) / (self._learned + 1))
+        if self._text is None:
+            return max(0.0, rarity)
+        return max(0.0, (rarity + severity_weight(GRADES[grade])) * (1.0 - self._likeness_to_known(event, grade)))
+
+    def _grade(self, event: int) -> int:
+        grade = self._grades.get(event)
+        if grade is None:
+            severity = implied_severity(self._text(event)) if self._text else 0
+            grade = self._grades[event] = sum(severity >= one for one in GRADES[1:])
+        return grade
+
+    def _likeness_to_known(self, event: int, grade: int) -> float:
+        known, alike = self._alike.get(event, (-1, 0.0))
+        if known != len(self._known):
+            alike = self._likeness.nearest(event, lambda other: self._grade(other) >= grade)
+            self._alike[event] = len(self._known), alike
+        return alike
+
     def _learn(self, window: Collection[int], *, normal: bool) -> None:
         self._window += 1
         new = self.new_in(window)
         if normal:
             self._learned += 1
-            self._with_new += bool(new)
-            self._known.update(new)
+            for grade in {self._grade(event) for event in new}:
+                self._with_new[grade] += 1
+            for event in sorted(new):
+                self._know(event)
             return
         for event in sorted(new):
             first, last = self._suspects.pop(event, (self._window, self._window))
             if self._window - last > self.quiet_windows + 1:
                 first = self._window
-            if self._window - first >= self.settle_windows:
-                self._known.add(event)
+            grave = GRADES[self._grade(event)] >= SEVERITY_ERROR
+            if self._window - first >= (self.grave_settle_windows if grave else self.settle_windows):
+                self._know(event)
             else:
                 self._suspects[event] = (first, self._window)
         while len(self._suspects) > SUSPECTS_MAX:
             del self._suspects[next(iter(self._suspects))]
+
+    def _know(self, event: int) -> None:
+        self._known.add(event)
+        self._alike.pop(event, None)
+        if self._text is not None:
+            self._likeness.add(event)

@@ -1,0 +1,87 @@
+"""How much a new template says in the words of those already known: a message reworded is less of a surprise.
+
+Enters: template ids, whose texts it asks for. Leaves: the likeness to the nearest known one, 0..1. Words that many
+templates have weigh little. Judges no severity: the caller tells which known templates may vouch for a new one.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Callable
+
+TEMPLATES_MAX = 20_000
+CANDIDATES_MAX = 500
+
+_WORD = re.compile(r"[^\W\d_]{2,}")
+
+Words = frozenset[str]
+
+
+class Likeness:
+    """An index of the words of known templates.
+
+    text: gives a template's text, "" when it is not known. Memory: the words of at most TEMPLATES_MAX templates, the
+    oldest forgotten first. Cost: a look-up weighs at most CANDIDATES_MAX templates, those that share the rarest words
+    first: about a millisecond at worst.
+
+    >>> texts = {1: "disk <*> mounted read-only", 2: "user <*> logged in", 3: "disk <*> of <*> mounted read-only"}
+    >>> known = Likeness(texts.__getitem__)
+    >>> known.add(1), known.add(2)
+    (None, None)
+    >>> known.nearest(3, lambda template: True) > 0.6, known.nearest(3, lambda template: template == 2)
+    (True, 0.0)
+    """
+
+    def __init__(self, text: Callable[[int], str]) -> None:
+        self._text = text
+        self._words: dict[int, Words] = {}
+        self._having: dict[str, dict[int, None]] = {}
+
+    def add(self, template: int) -> None:
+        """Take a template as known; one that is known already is left as it is."""
+        if template in self._words:
+            return
+        self._words[template] = words = self._of(template)
+        for word in words:
+            self._having.setdefault(word, {})[template] = None
+        if len(self._words) > TEMPLATES_MAX:
+            self._forget(next(iter(self._words)))
+
+    def nearest(self, template: int, eligible: Callable[[int], bool]) -> float:
+        """Give the greatest likeness, 0..1, of a template to another known one that is eligible; 0 without any.
+
+        The likeness of two is the weight of the words that both have over that of all their words (weighted Jaccard),
+        a word's weight being the logarithm of the inverse share of known templates that have it.
+        """
+        own, best = self._of(template), 0.0
+        for other in self._candidates(template, own):
+            if eligible(other):
+                theirs = self._words[other]
+                every = self._weight(own | theirs)
+                best = max(best, self._weight(own & theirs) / every if every > 0 else 0.0)
+        return best
+
+    def _candidates(self, template: int, own: Words) -> list[int]:
+        found: dict[int, None] = {}
+        for word in sorted(own, key=lambda one: (len(self._having.get(one, ())), one)):
+            for other in self._having.get(word, ()):
+                if len(found) == CANDIDATES_MAX:
+                    return list(found)
+                if other != template:
+                    found[other] = None
+        return list(found)
+
+    def _weight(self, words: Words) -> float:
+        count = len(self._words) + 1
+        return math.fsum(math.log(count / (len(self._having.get(word, ())) + 0.5)) for word in words)
+
+    def _of(self, template: int) -> Words:
+        return self._words.get(template) or frozenset(word.lower() for word in _WORD.findall(self._text(template)))
+
+    def _forget(self, template: int) -> None:
+        for word in self._words.pop(template):
+            having = self._having[word]
+            del having[template]
+            if not having:
+                del self._having[word]
