@@ -6,6 +6,7 @@ series, so that a metric multiplied by any factor gives the same. Knows no graph
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -28,6 +29,8 @@ MATERIAL_GROWTH = 0.01
 """A change of less than this part of the level is no change: scale never falls below it."""
 MATERIAL_FAILURES = 0.001
 """The same for the part of requests that fail."""
+Z_UNSCALED = 1_000.0
+"""What a change counts for in a metric that never moved before."""
 Z_MAX = 1_000_000.0
 """Deviations beyond are as good as this one."""
 _LOWER_IS_WORSE = re.compile(
@@ -37,12 +40,13 @@ _LOWER_IS_WORSE = re.compile(
 
 @dataclass(frozen=True)
 class Deviation:
-    """How one series changed. z: sigmas of its usual changes, 0..Z_MAX, higher = further to the worse side.
+    """How one series changed.
 
-    growth: the change as a part of the usual level (failures: the additional part of requests), >= 0. sign: +1 when it
-    rose, -1 when it fell. usual, recent, during: levels before, right before and in the incident, in the series' unit.
-    profile (T,): z of each point from `recent` on, >= 0, at `profile_times_unix_ns`. began_unix_ns: the first time of
-    the incident's final excess, 0 when there is none.
+    z: sigmas of its usual changes, 0..Z_MAX, higher = further to the worse side; less where values as bad came before
+    too, or where not all of the incident's are. growth: the change as a part of the usual level (failures: the
+    additional part of requests), >= 0. sign: +1 when it rose, -1 when it fell. usual, recent, during: levels before,
+    right before and in the incident, in the series' unit. profile (T,): z of each point from `recent` on, >= 0, at
+    `profile_times_unix_ns`. began_unix_ns: the first time of the incident's final excess, 0 when there is none.
     """
 
     series: Series
@@ -187,12 +191,31 @@ def _one_sided(before: Values, during: Values, span: int, side: int, *, failing:
     scale = max(scale, MATERIAL_FAILURES if failing else MATERIAL_GROWTH * abs(reference))
     if excess <= 0.0:
         return _Sided(0.0, 0.0, usual, recent, level, reference, scale)
-    z = min(Z_MAX, excess / scale) if scale > 0.0 else Z_MAX
+    if scale <= 0.0:
+        # It never moved before, so there is no scale to hold this against.
+        scale = excess / Z_UNSCALED
+    # The onset may be told late: the points right before it speak neither way.
+    earlier = before[: -max(1, len(during) // 3)]
+    half = side * (reference + side * excess / 2.0)
+    over = int((side * earlier > half).sum()), int((side * during > half).sum())
+    apart = _separation(*over, len(earlier), len(during))
+    z = min(Z_MAX, math.expm1(apart * math.log1p(excess / scale)))
     if failing:
         growth = excess
     else:
         growth = min(Z_MAX, excess / abs(reference)) if reference else Z_MAX
     return _Sided(z, growth, usual, recent, level, reference, scale)
+
+
+def _separation(outside: int, inside: int, before: int, during: int) -> float:
+    """Give how well the incident stands apart, 0..1: 1 when all its points are over the bar and none before was.
+
+    outside, inside: points over the bar of those before and during. In sigmas of the chance that so many of the points
+    over the bar fall into the incident, bounded by C(all, k) (m / (n + m))^k, as a part of the most that can be.
+    """
+    share = math.log(during / (before + during))
+    ways = math.lgamma(inside + outside + 1) - math.lgamma(inside + 1) - math.lgamma(outside + 1)
+    return math.sqrt(max(0.0, (ways + inside * share) / (during * share)))
 
 
 def _usual_change(before: Values, points: int, span: int, side: int, usual: float) -> float:
