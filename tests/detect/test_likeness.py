@@ -13,7 +13,7 @@ TEXTS = {
     3: "kernel terminated for reason <*>",
     4: "<*> <*>",
     5: "loaded <*> entries of the cache",
-    6: "LOADED <*> ENTRIES OF THE CACHE",
+    6: "LOADED <*> ENTRIES OF THE CACHES",
 }
 
 

@@ -77,7 +77,8 @@ class Likeness:
         return math.fsum(math.log(count / (len(self._having.get(word, ())) + 0.5)) for word in words)
 
     def _of(self, template: int) -> Words:
-        return self._words.get(template) or frozenset(word.lower() for word in _WORD.findall(self._text(template)))
+        words = self._words.get(template)
+        return frozenset(map(_plain, _WORD.findall(self._text(template)))) if words is None else words
 
     def _forget(self, template: int) -> None:
         for word in self._words.pop(template):
@@ -85,3 +86,9 @@ class Likeness:
             del having[template]
             if not having:
                 del self._having[word]
+
+
+def _plain(word: str) -> str:
+    """Give a word in small letters and without the s of a plural."""
+    word = word.lower()
+    return word[:-1] if len(word) > 3 and word.endswith("s") and not word.endswith("ss") else word

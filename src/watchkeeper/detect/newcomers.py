@@ -19,8 +19,8 @@ from watchkeeper.detect.service import SEVERITY_ERROR, SEVERITY_WARN, UNSEEN_SCO
 from watchkeeper.detect.words import implied_severity
 
 RARE_SCORE = 1.3
-SETTLE_WINDOWS, GRAVE_SETTLE_WINDOWS = 50, 200
-QUIET_WINDOWS = 8
+SETTLE_WINDOWS, GRAVE_SETTLE_WINDOWS, UNREAD_SETTLE_WINDOWS = 10, 100, 50
+QUIET_WINDOWS = 3
 FALSE_ALARMS = 0.01
 EVERYTHING_NEW_SHARE, CALIBRATED_FROM_SHARE = 0.25, 0.5
 SUSPECTS_MAX = 10_000
@@ -32,8 +32,9 @@ class NewcomerWatch:
 
     text: gives an event's template, "" when it is not known; without it every event is as grave as any other and like
     none. settle_windows, grave_settle_windows: windows after which an event, and one that reads like an error, is taken
-    as normal when it keeps coming. quiet_windows: windows without it that break the run. Memory: one entry for each
-    known event and at most SUSPECTS_MAX for others. Cost: about one microsecond for each distinct event of a window.
+    as normal when it keeps coming; UNREAD_SETTLE_WINDOWS without texts. quiet_windows: windows without it that break
+    the run. Memory: one entry for each known event and at most SUSPECTS_MAX for others. Cost: about one microsecond for
+    each distinct event of a window.
 
     >>> watch = NewcomerWatch()
     >>> watch.train([{1, 2}] * 1000)
@@ -45,11 +46,12 @@ class NewcomerWatch:
         self,
         text: Callable[[int], str] | None = None,
         *,
-        settle_windows: int = SETTLE_WINDOWS,
+        settle_windows: int | None = None,
         grave_settle_windows: int = GRAVE_SETTLE_WINDOWS,
         quiet_windows: int = QUIET_WINDOWS,
     ) -> None:
-        self.settle_windows = settle_windows
+        usual = UNREAD_SETTLE_WINDOWS if text is None else SETTLE_WINDOWS
+        self.settle_windows = usual if settle_windows is None else settle_windows
         self.grave_settle_windows = grave_settle_windows
         self.quiet_windows = quiet_windows
         self.threshold = self._threshold_min = RARE_SCORE if text is None else UNSEEN_SCORE_MIN
