@@ -2,7 +2,7 @@
 
 import { defineConfig } from 'vite'
 
-const names = ['buckets', 'format', 'logquery', 'time', 'verdict', 'waterfall']
+const names = ['buckets', 'causes', 'format', 'graph', 'logquery', 'report', 'time', 'verdict', 'waterfall']
 
 export default defineConfig({
   build: {

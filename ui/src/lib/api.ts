@@ -63,6 +63,11 @@ export async function post<T>(path: string, body: unknown = {}, signal?: AbortSi
   return ask<T>(url(path), { method: 'POST', body: JSON.stringify(body), signal })
 }
 
+/** Take something away; throws ApiError. */
+export async function remove(path: string): Promise<void> {
+  await ask(url(path), { method: 'DELETE' })
+}
+
 async function ask<T>(address: string, options: { method?: string; body?: string; signal?: AbortSignal }): Promise<T> {
   const headers: Record<string, string> = { Accept: 'application/json' }
   if (options.body !== undefined) headers['Content-Type'] = 'application/json'
@@ -75,7 +80,7 @@ async function ask<T>(address: string, options: { method?: string; body?: string
     throw new ApiError(0, 'No answer', 'Watchkeeper does not answer. Is it still running?')
   }
   const text = await response.text()
-  if (response.ok) return parse(text) as T
+  if (response.ok) return (text ? parse(text) : null) as T
   if (response.status === 401) session.refused()
   throw problemOf(response.status, text)
 }

@@ -11,6 +11,7 @@ export interface Line {
   colour: string
   kind: 'line' | 'area' | 'bars'
   dashed?: boolean
+  thin?: boolean
 }
 
 export interface ChartOptions {
@@ -22,6 +23,8 @@ export interface ChartOptions {
   fromTo?: [number, number]
   /** What was expected, shaded. */
   band?: { low: number | null; high: number | null }
+  /** Shaded between two lines, by their places: [upper, lower, colour variable]. */
+  between?: [number, number, string][]
   /** Moments worth a line: [seconds, colour variable]. */
   marks?: [number, string][]
   /** Axes are left out where there is no room for them. */
@@ -33,6 +36,8 @@ export interface ChartOptions {
   /** Values are bytes: the axis steps in powers of two. */
   binary?: boolean
   onzoom?: (fromMs: number, toMs: number) => void
+  /** A span was chosen where there is nothing to zoom into; it stays marked. */
+  onpick?: (fromMs: number, toMs: number) => void
   oncursor?: (index: number | null) => void
 }
 
@@ -47,7 +52,7 @@ function series(line: Line): uPlot.Series {
   return {
     label: line.label,
     stroke: line.kind === 'bars' ? 'transparent' : stroke,
-    width: line.kind === 'bars' ? 0 : 1.5,
+    width: line.kind === 'bars' ? 0 : line.thin ? 0.5 : 1.5,
     fill: line.kind === 'line' ? undefined : filled,
     dash: line.dashed ? [4, 4] : undefined,
     paths: line.kind === 'bars' ? bars : undefined,
@@ -133,9 +138,13 @@ function drawMarks(options: ChartOptions): (plot: uPlot) => void {
 
 function zoomed(options: ChartOptions): (plot: uPlot) => void {
   return (plot) => {
-    if (!options.onzoom || plot.select.width < 4) return
+    if (plot.select.width < 4) return
     const from = plot.posToVal(plot.select.left, 'x')
     const to = plot.posToVal(plot.select.left + plot.select.width, 'x')
+    if (!options.onzoom) {
+      options.onpick?.(from * 1000, to * 1000)
+      return
+    }
     plot.setSelect({ left: 0, top: 0, width: 0, height: 0 }, false)
     options.onzoom(from * 1000, to * 1000)
   }
@@ -161,11 +170,12 @@ export function plotOptions(options: ChartOptions, width: number): uPlot.Options
     legend: { show: false },
     cursor: {
       y: false,
-      drag: { x: Boolean(options.onzoom), y: false, setScale: false },
+      drag: { x: Boolean(options.onzoom ?? options.onpick), y: false, setScale: false },
       points: { size: 6, show: !options.lines.some((line) => line.kind === 'bars') },
     },
     scales: { x: { time: true, range: (_plot, min, max) => options.fromTo ?? [min, max] }, y: { range: yRange(options) } },
     series: [{}, ...options.lines.map(series)],
+    bands: options.between?.map(([upper, lower, name]) => ({ series: [upper + 1, lower + 1], fill: faded(colour(name), 0.16) })),
     axes: axes(options),
     hooks: {
       drawClear: [drawBand(options)],

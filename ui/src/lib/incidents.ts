@@ -29,6 +29,37 @@ export function nodeText(node: string): string {
   return kind === 'service' ? name : `${name} (${kind})`
 }
 
+/** The name of a node that is a service, else "". */
+export function serviceOf(node: string): string {
+  return node.startsWith('service:') ? node.slice('service:'.length) : ''
+}
+
+/** How sure a cause is, in words that claim neither certainty nor impossibility: 0.9992 -> "over 99 %". */
+export function sureText(confidence: number): string {
+  if (confidence > 0.99) return 'over 99 %'
+  return confidence < 0.01 ? 'under 1 %' : `${Math.round(confidence * 100)} %`
+}
+
+const HAPPENINGS: Record<string, string> = {
+  opened: 'opened',
+  finding: 'finding',
+  severity: 'severity',
+  diagnosed: 'diagnosed',
+  acknowledged: 'acknowledged',
+  resolved: 'resolved',
+  reopened: 'reopened',
+  merged: 'merged',
+  split: 'split',
+  note: 'note',
+  notified: 'told',
+  change: 'change',
+}
+
+/** What kind of thing happened, in a word. */
+export function happeningText(kind: string): string {
+  return HAPPENINGS[kind] ?? kind
+}
+
 /** The category in words. */
 export function categoryText(category: string): string {
   return CATEGORIES[category] ?? category.replaceAll('_', ' ')

@@ -54,6 +54,7 @@ const KINDS: Record<string, string> = {
 
 /** A kind in words where there are words for it. */
 export function kindText(kind: string): string {
+  if (kind.startsWith('alert.')) return 'an alert of your own rules'
   return KINDS[kind] ?? kind.replaceAll('.', ' · ')
 }
 

@@ -169,6 +169,8 @@ export interface Finding {
   evidence: Evidence[]
   detected_unix_ns: Ns
   attributes: Attributes
+  /** The incident that it belongs to; "" for none. */
+  incident_id?: string
 }
 
 export interface FindingPage {
@@ -211,6 +213,8 @@ export interface Happening {
   text: string
   by: string
   finding_id: string
+  count: number
+  last_unix_ns: Ns
 }
 
 export interface Proof {
@@ -244,12 +248,104 @@ export interface Ranking {
   fault_kind: string
 }
 
+export interface Classification {
+  category: string
+  probabilities: Record<string, number>
+  why: string[]
+  abstains: boolean
+}
+
+export interface Similar {
+  incident_id: string
+  title: string
+  score: number
+  why: string[]
+  noted: string
+}
+
+/** From, to, and whether work stopped there (else `to` depends on `from`). */
+export type Hop = [string, string, boolean?]
+
+/** What diagnosis gives; each part may be missing. */
 export interface Diagnosis {
   ranking?: Ranking
-  classification?: { category: string; probabilities: Record<string, number>; why: string[]; abstains: boolean }
+  classification?: Classification
   report_markdown?: string
   report_html?: string
-  similar?: { id: string; title: string; similarity: number; why: string[]; cause?: string; category?: string }[]
+  similar?: Similar[]
+  path?: Hop[]
+  window?: { baseline_from_unix_ns: Ns; onset_unix_ns: Ns; until_unix_ns: Ns; nodes: number; series: number; events: number }
+  seconds?: number
+}
+
+export interface TopologyNode {
+  id: string
+  kind: string
+  name: string
+  attributes: Attributes
+}
+
+export interface TopologyEdge {
+  source: string
+  target: string
+  kind: 'calls' | 'runs_on' | 'part_of' | 'produces_to' | 'consumes_from'
+  count: number
+  known_from: string[]
+  attributes: Attributes
+}
+
+export interface Topology {
+  from_unix_ns: Ns
+  to_unix_ns: Ns
+  nodes: TopologyNode[]
+  edges: TopologyEdge[]
+  problems: string[]
+}
+
+export interface Silence {
+  id: string
+  matchers: Record<string, string>
+  by: string
+  why: string
+  from_unix_ns: Ns
+  until_unix_ns: Ns
+  active: boolean
+}
+
+export interface PreviewOutcome {
+  incidents: number
+  by_severity: Record<string, number>
+  per_day: { day_unix_ns: Ns; incidents: number }[]
+  examples: { title: string; severity: IncidentSummary['severity']; opened_unix_ns: Ns; services: string[]; findings_count: number; reopened: number }[]
+}
+
+export interface Preview extends PreviewOutcome {
+  from_unix_ns: Ns
+  to_unix_ns: Ns
+  findings: number
+  truncated: boolean
+  present: PreviewOutcome
+}
+
+export interface ForecastLine {
+  labels: Record<string, string>
+  limit: number | null
+  is_trend: boolean
+  slope_per_s: number
+  times_unix_ns: Ns[]
+  low: number[]
+  mid: number[]
+  high: number[]
+  time_to_limit_s: number | null
+  earliest_s: number | null
+  latest_s: number | null
+}
+
+export interface Forecast {
+  name: string
+  is_capacity: boolean
+  unit: string
+  items: ForecastLine[]
 }
 
 export interface Incident extends IncidentSummary {

@@ -36,9 +36,12 @@ function newestMs(status: Status): number {
 export function verdict(status: Status, nowMs: number): Verdict {
   const kept = SIGNALS.some((signal) => status.store.signals[signal]?.rows > 0 || status.ingest[signal]?.accepted > 0)
   const learning = learningText(status)
-  const incidents = status.incidents.open + status.incidents.acknowledged
+  const { open, acknowledged, critical } = status.incidents
+  const incidents = open + acknowledged
   if (incidents > 0) {
-    return { kind: 'wrong', title: `${plural(incidents, 'incident')} ${incidents === 1 ? 'goes' : 'go'} on`, more: learning }
+    const worst = !critical ? '' : critical === incidents ? ', critical' : `, ${critical} of them critical`
+    const more = [acknowledged ? `Somebody is at ${acknowledged === incidents ? (incidents === 1 ? 'it' : 'all of them') : acknowledged}` : 'Nobody has acknowledged it', plural(status.findings.open, 'open finding'), learning]
+    return { kind: 'wrong', title: `${plural(incidents, 'incident')} ${incidents === 1 ? 'goes' : 'go'} on${worst}`, more: more.filter(Boolean).join(' · ') }
   }
   if (status.findings.open > 0) {
     const count = status.findings.open
@@ -57,7 +60,7 @@ export function verdict(status: Status, nowMs: number): Verdict {
     return { kind: 'warming', title: `Warming up: ${progressText(furthest.learned_s, furthest.needed_s)}`, more }
   }
   if (!status.learning.length) {
-    return { kind: 'unjudged', title: 'Nothing is judged yet', more: 'Telemetry comes in, but no logs that could be learned from.' }
+    return { kind: 'unjudged', title: 'Nothing is judged yet', more: 'Telemetry comes in, but nothing that could be learned from yet.' }
   }
   return { kind: 'well', title: 'Nothing found wrong', more: learning }
 }
