@@ -72,6 +72,37 @@ def test_without_severities_the_words_tell_that_it_is_grave(bench: Bench) -> Non
     assert finding.title == "cart logs something it never logged before: “connection to <*> refused”"
 
 
+def test_a_reworded_error_is_no_news_but_another_error_is(bench: Bench) -> None:
+    known: Line = (30, "cart", ERROR, "cannot refresh the price list of supplier 17 from cache")
+    bench.learn([*steady(0, 30), known, *steady(31, 90)])
+    bench.learn([(91, "cart", ERROR, "cannot refresh the price list of supplier 17 from cache after 3 tries")])
+    assert bench.told == {}
+    bench.learn([(92, "cart", ERROR, "disk full on 10.0.0.7")])
+    assert found(bench, "log.template.unseen").template == "disk full on <*>"
+
+
+@pytest.mark.parametrize(("known", "new"), [(INFO, ERROR), (0, 0)])
+def test_a_harmless_line_does_not_vouch_for_an_error(bench: Bench, known: int, new: int) -> None:
+    before: Line = (30, "cart", known, "price list of supplier 17 refreshed from cache of the warehouse")
+    bench.learn([*steady(0, 30), before, *steady(31, 90)])
+    bench.learn([(91, "cart", new, "price list of supplier 17 refreshed from cache of the warehouse failed")])
+    assert found(bench, "log.template.unseen").count == 1
+
+
+def test_another_services_error_does_not_vouch(bench: Bench) -> None:
+    bench.learn([*steady(0, 30), (30, "mail", ERROR, "cannot refresh the price list from cache"), *steady(31, 90)])
+    bench.learn([(91, "cart", ERROR, "cannot refresh the price list from cache again")])
+    assert found(bench, "log.template.unseen").service == "cart"
+
+
+def test_what_vouches_is_known_again_after_a_restart(bench: Bench, tmp_path: Path) -> None:
+    bench.learn([*steady(0, 30), (30, "cart", ERROR, "cannot refresh the price list from cache"), *steady(31, 90)])
+    bench.detector.save(tmp_path)
+    bench.detector.load(tmp_path)
+    bench.learn([(91, "cart", ERROR, "cannot refresh the price list from cache again")])
+    assert bench.told == {}
+
+
 def test_more_lines_of_it_are_the_same_finding(bench: Bench) -> None:
     bench.learn(steady(0, 90))
     for at in range(90, 100):

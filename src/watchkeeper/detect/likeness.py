@@ -11,7 +11,7 @@ import re
 from collections.abc import Callable
 
 TEMPLATES_MAX = 20_000
-CANDIDATES_MAX = 500
+LOOKED_AT_MAX, CANDIDATES_MAX = 1_000, 100
 
 _WORD = re.compile(r"[^\W\d_]{2,}")
 
@@ -23,7 +23,7 @@ class Likeness:
 
     text: gives a template's text, "" when it is not known. Memory: the words of at most TEMPLATES_MAX templates, the
     oldest forgotten first. Cost: a look-up weighs at most CANDIDATES_MAX templates, those that share the rarest words
-    first: about a millisecond at worst.
+    first: a few tenths of a millisecond.
 
     >>> texts = {1: "disk <*> mounted read-only", 2: "user <*> logged in", 3: "disk <*> of <*> mounted read-only"}
     >>> known = Likeness(texts.__getitem__)
@@ -55,26 +55,31 @@ class Likeness:
         a word's weight being the logarithm of the inverse share of known templates that have it.
         """
         own, best = self._of(template), 0.0
-        for other in self._candidates(template, own):
-            if eligible(other):
-                theirs = self._words[other]
-                every = self._weight(own | theirs)
-                best = max(best, self._weight(own & theirs) / every if every > 0 else 0.0)
+        weights: dict[str, float] = {}
+        for other in self._candidates(template, own, eligible):
+            theirs = self._words[other]
+            every = self._weight(own | theirs, weights)
+            best = max(best, self._weight(own & theirs, weights) / every if every > 0 else 0.0)
         return best
 
-    def _candidates(self, template: int, own: Words) -> list[int]:
-        found: dict[int, None] = {}
+    def _candidates(self, template: int, own: Words, eligible: Callable[[int], bool]) -> list[int]:
+        seen: set[int] = {template}
+        found: list[int] = []
         for word in sorted(own, key=lambda one: (len(self._having.get(one, ())), one)):
             for other in self._having.get(word, ()):
-                if len(found) == CANDIDATES_MAX:
-                    return list(found)
-                if other != template:
-                    found[other] = None
-        return list(found)
+                if len(found) == CANDIDATES_MAX or len(seen) > LOOKED_AT_MAX:
+                    return found
+                if other not in seen and eligible(other):
+                    found.append(other)
+                seen.add(other)
+        return found
 
-    def _weight(self, words: Words) -> float:
+    def _weight(self, words: Words, weights: dict[str, float]) -> float:
         count = len(self._words) + 1
-        return math.fsum(math.log(count / (len(self._having.get(word, ())) + 0.5)) for word in words)
+        for word in words:
+            if word not in weights:
+                weights[word] = math.log(count / (len(self._having.get(word, ())) + 0.5))
+        return math.fsum(weights[word] for word in words)
 
     def _of(self, template: int) -> Words:
         words = self._words.get(template)

@@ -22,8 +22,9 @@ from watchkeeper.detect import state
 from watchkeeper.detect.base import LearningState
 from watchkeeper.detect.findings import OpenFindings, Points
 from watchkeeper.detect.judgement import Judgement, Kind
+from watchkeeper.detect.likeness import Likeness
 from watchkeeper.detect.parameters import ParameterWatch
-from watchkeeper.detect.service import About, Part, ServiceWatch, Timing
+from watchkeeper.detect.service import About, Part, ServiceWatch, Timing, grade
 from watchkeeper.detect.words import implied_severity
 from watchkeeper.signals.finding import Evidence, Finding
 
@@ -60,6 +61,7 @@ class LogDetector:
         self._services_max = services_max
         self._watches: OrderedDict[str, ServiceWatch] = OrderedDict()
         self._findings = OpenFindings(self._timing, close_s)
+        self._likeness = Likeness(template_text)
         self._newest_ns = 0
         self._parameters = ParameterWatch(parameters, self._timing) if parameters else None
 
@@ -67,7 +69,7 @@ class LogDetector:
         """Give each row's score (n,), >= 0, higher = more anomalous; 0 while its service warms up. Changes nothing.
 
         The score is -log10 of how likely the line is by what is known of its service now, plus what its severity adds
-        when its template was never seen.
+        when its template was never seen, less the share that a known template as grave says in like words.
         """
         scores = np.zeros(batch.num_rows)
         for service, part in _parts(batch):
@@ -83,6 +85,8 @@ class LogDetector:
             watch = self._watch(service, int(part.times[0]))
             interest = self._findings.templates_of_interest(service)
             said = watch.learn(part, interest, self._about(watch))
+            for template in said.met:
+                self._likeness.add(template)
             self._newest_ns = max(self._newest_ns, watch.newest_ns)
             watch.behind_ns = self._newest_ns - watch.newest_ns
             for one in said.touched:
@@ -126,6 +130,9 @@ class LogDetector:
         saved = state.load(folder, self._timing, self._findings, self._parameters)
         self._watches = OrderedDict((watch.name, watch) for watch in saved.watches)
         self._newest_ns = saved.newest_ns
+        self._likeness = Likeness(self._template_text)
+        for template in sorted({template for watch in saved.watches for template in watch.ids}):
+            self._likeness.add(template)
 
     def _watch(self, service: str, first_ns: int) -> ServiceWatch:
         watch = self._watches.get(service)
@@ -159,13 +166,23 @@ class LogDetector:
             _note(changed, self._findings.judge(judgement, watch.name, text, examples, points))
 
     def _about(self, watch: ServiceWatch) -> About:
-        return About(partial(self._known_elsewhere, watch), self._implied_severity)
+        return About(partial(self._known_elsewhere, watch), self._implied_severity, partial(self._alike, watch, {}))
 
     def _known_elsewhere(self, own: ServiceWatch, template: int) -> bool:
         return any(template in watch.ids for watch in self._watches.values() if watch is not own)
 
     def _implied_severity(self, template: int) -> int:
         return implied_severity(self._template_text(template))
+
+    def _alike(self, own: ServiceWatch, before: dict[tuple[int, int], float], template: int, told: int) -> float:
+        """Give About.alike; `before` keeps the answers for the lines of one batch."""
+        if (template, told) not in before:
+            severity = own.severity_of if told else self._implied_severity
+            least = grade(told or self._implied_severity(template))
+            before[template, told] = self._likeness.nearest(
+                template, lambda known: known in own.ids and grade(severity(known)) >= least
+            )
+        return before[template, told]
 
     def _has_company(self, silent: ServiceWatch, now_ns: int) -> bool:
         """Tell whether another service still logs: where all are silent, it is the telemetry that stopped."""

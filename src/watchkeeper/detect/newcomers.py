@@ -15,7 +15,7 @@ from collections.abc import Callable, Collection, Sequence
 import numpy as np
 
 from watchkeeper.detect.likeness import Likeness
-from watchkeeper.detect.service import SEVERITY_ERROR, SEVERITY_WARN, UNSEEN_SCORE_MIN, severity_weight
+from watchkeeper.detect.service import SEVERITY_ERROR, SEVERITY_WARN, UNSEEN_SCORE_MIN, grade, severity_weight
 from watchkeeper.detect.words import implied_severity
 
 RARE_SCORE = 1.3
@@ -108,23 +108,23 @@ class NewcomerWatch:
         return score
 
     def _surprise(self, event: int) -> float:
-        grade = self._grade(event)
-        rarity = -math.log10((self._with_new[grade] + 0.5) / (self._learned + 1))
+        own = self._grade(event)
+        rarity = -math.log10((self._with_new[own] + 0.5) / (self._learned + 1))
         if self._text is None:
             return max(0.0, rarity)
-        return max(0.0, (rarity + severity_weight(GRADES[grade])) * (1.0 - self._likeness_to_known(event, grade)))
+        return max(0.0, rarity + severity_weight(GRADES[own])) * (1.0 - self._likeness_to_known(event, own))
 
     def _grade(self, event: int) -> int:
-        grade = self._grades.get(event)
-        if grade is None:
+        known = self._grades.get(event)
+        if known is None:
             severity = implied_severity(self._text(event)) if self._text else 0
-            grade = self._grades[event] = sum(severity >= one for one in GRADES[1:])
-        return grade
+            known = self._grades[event] = grade(severity)
+        return known
 
-    def _likeness_to_known(self, event: int, grade: int) -> float:
+    def _likeness_to_known(self, event: int, least: int) -> float:
         known, alike = self._alike.get(event, (-1, 0.0))
         if known != len(self._known):
-            alike = self._likeness.nearest(event, lambda other: self._grade(other) >= grade)
+            alike = self._likeness.nearest(event, lambda other: self._grade(other) >= least)
             self._alike[event] = len(self._known), alike
         return alike
 
@@ -133,8 +133,8 @@ class NewcomerWatch:
         new = self.new_in(window)
         if normal:
             self._learned += 1
-            for grade in {self._grade(event) for event in new}:
-                self._with_new[grade] += 1
+            for new_grade in {self._grade(event) for event in new}:
+                self._with_new[new_grade] += 1
             for event in sorted(new):
                 self._know(event)
             return

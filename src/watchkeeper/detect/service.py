@@ -70,11 +70,13 @@ class About(NamedTuple):
     """What the watch may ask about a template that is new to it.
 
     known_elsewhere: whether another service logs it, which makes it less of a surprise in this one. implied_severity:
-    what its words suggest when the record carries no severity.
+    what its words suggest when the record carries no severity. alike: how much of what it says, 0..1, a template of
+    this service says that is at least as grave, by a template and the severity its record carries, 0 for none.
     """
 
     known_elsewhere: Callable[[int], bool]
     implied_severity: Callable[[int], int]
+    alike: Callable[[int, int], float]
 
 
 class Touched(NamedTuple):
@@ -88,10 +90,11 @@ class Touched(NamedTuple):
 
 @dataclass
 class Said:
-    """What came of one part."""
+    """What came of one part. met: the templates that were new."""
 
     judgements: list[Judgement] = field(default_factory=list)
     touched: list[Touched] = field(default_factory=list)
+    met: list[int] = field(default_factory=list)
 
 
 def severity_weight(severity: int) -> float:
@@ -103,7 +106,8 @@ def severity_weight(severity: int) -> float:
     return 0.8 if severity >= SEVERITY_WARN else -0.3
 
 
-def _clock_number(severity: int) -> int:
+def grade(severity: int) -> int:
+    """Give 2 for an error and worse, 1 for a warning, 0 for the rest."""
     return 2 if severity >= SEVERITY_ERROR else 1 if severity >= SEVERITY_WARN else 0
 
 
@@ -168,11 +172,17 @@ class ServiceWatch:
                 hot[index] = max(score, hot.get(index, 0.0))
         return hot
 
-    def _surprise(self, template: int, time_ns: int, severity: int, about: About) -> float:
-        severity = severity or about.implied_severity(template)
-        clock = self.clocks[_clock_number(severity)]
+    def severity_of(self, template: int) -> int:
+        """Give the highest severity that a known template's records carried, 0 when none was a warning or worse."""
+        index = self.ids.get(template)
+        return 0 if index is None else int(self.bank.severity[index])
+
+    def _surprise(self, template: int, time_ns: int, told: int, about: About) -> float:
+        severity = told or about.implied_severity(template)
+        clock = self.clocks[grade(severity)]
         less = KNOWN_ELSEWHERE_LESS if about.known_elsewhere(template) else 0.0
-        return max(0.0, clock.surprise(time_ns, self.timing.window_s) + severity_weight(severity) - less)
+        score = clock.surprise(time_ns, self.timing.window_s) + severity_weight(severity) - less
+        return max(0.0, score * (1.0 - about.alike(template, told))) if score > 0 else 0.0
 
     # -- learning -------------------------------------------------------------------------------------------------
 
@@ -226,14 +236,15 @@ class ServiceWatch:
             severity = told or about.implied_severity(template)
             weight = 1.0
             if self.watches(time_ns, self.lines + row):
-                score = self._surprise(template, time_ns, severity, about)
+                score = self._surprise(template, time_ns, told, about)
                 if score >= UNSEEN_SCORE_MIN:
                     same = np.flatnonzero(inverse == place)
                     said.judgements.append(self._unseen(template, score, part, same, severity))
                     weight = ALARMED_WEIGHT
-            self.clocks[_clock_number(severity)].add(time_ns, weight)
+            self.clocks[grade(severity)].add(time_ns, weight)
             self._make_room()
             self.ids[template] = self.bank.add(time_ns)
+            said.met.append(template)
 
     def _unseen(self, template: int, score: float, part: Part, same: Ints, severity: int) -> Judgement:
         times = part.times[same]
@@ -248,7 +259,7 @@ class ServiceWatch:
             int(times.max()),
             severity=severity,
             severity_told=bool(part.severities[same[0]]),
-            mean=self.clocks[_clock_number(severity)].rate(int(times[0])),
+            mean=self.clocks[grade(severity)].rate(int(times[0])),
             rows=part.rows[same[:EXAMPLES_MAX]],
             windows=int(self.bank.windows[LINES]),
             learned_lines=self.lines + int(same[0]),
