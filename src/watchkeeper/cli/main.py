@@ -42,6 +42,7 @@ COMMANDS: dict[str, Entry] = {
     "findings": Entry("watchkeeper.cli.findings", "List what is out of the ordinary, or show one finding's evidence."),
     "incidents": Entry("watchkeeper.cli.incidents", "List, show and work on incidents; silences and changes."),
     "explain": Entry("watchkeeper.cli.explain", "Explain an incident: causes with evidence for and against, report."),
+    "doctor": Entry("watchkeeper.cli.doctor", "Check this machine: system, GPU, driver, CUDA, containers."),
     "topology": Entry("watchkeeper.cli.topology", "Show what is there and what depends on what, now or at a time."),
     "sql": Entry("watchkeeper.cli.sql", "Run a reading SQL statement over logs, metrics and spans."),
     "replay": Entry("watchkeeper.cli.replay", "Send a log file or a data set as OTLP to any collector."),
