@@ -3,8 +3,8 @@
 
 import type { TopologyEdge, TopologyNode } from './types'
 
-export const BOX = { width: 148, height: 34 }
-const GAP = { x: 92, y: 16 }
+export const BOX = { width: 144, height: 34 }
+const GAP = { x: 74, y: 16 }
 const SWEEPS = 8
 
 export interface Placed {
