@@ -27,13 +27,14 @@ from watchkeeper.bench.cases.base import Case, leave_one_group_out, with_onset
 from watchkeeper.bench.cases.injected import injected
 from watchkeeper.bench.scores.ranking import RankScore, indicators_scored, nodes_scored, rank_score, summary
 from watchkeeper.diagnose.base import Ranking
+from watchkeeper.diagnose.diagnoser import DEFAULT
 from watchkeeper.diagnose.rank.calibration import FLOOR, Curve, confidence, features, fit_curve
 from watchkeeper.diagnose.rank.registry import SIMPLE, ranker
 from watchkeeper.diagnose.window import Aspect, Series
 from watchkeeper.settings import Settings
 
 OWN = "blame"
-RANKERS = (*SIMPLE, OWN)
+RANKERS = (*SIMPLE, OWN, DEFAULT)
 SHIFTS_S = {"petshop": float(petshop.STEP_S), "sockshop": 60.0}
 FACTOR = 2.0**20
 

@@ -24,6 +24,7 @@ from watchkeeper.bench.cases.nezha import Everything, everything, region_matches
 from watchkeeper.bench.scores.ranking import interval, nodes_scored, rank_score, summary
 from watchkeeper.diagnose.base import Ranking
 from watchkeeper.diagnose.category.kinds import FAMILIES, FaultKinds, Softmax
+from watchkeeper.diagnose.rank.combined import combined
 from watchkeeper.diagnose.rank.families import Evidence, evidence
 from watchkeeper.diagnose.rank.registry import SIMPLE, ranker
 from watchkeeper.diagnose.rank.routed import RoutedRanker, calibrated
@@ -189,6 +190,7 @@ def figures() -> dict[str, Any]:
         "all_others": lambda case: case.id,
     }
     routing: dict[str, Any] = {}
+    blame = ranker("blame")
     for shift, seconds in SHIFTS_S.items():
         shifted = [with_onset(case, seconds) for case in cases]
         tested = trained if not seconds else [(case, evidence(case.window)) for case in shifted]
@@ -197,6 +199,13 @@ def figures() -> dict[str, Any]:
             name = f"routed_{shift}_fitted_on_{split}"
             rules[name] = service(cases, judged.rankings)
             routing[name] = {**region(cases, judged.rankings), **kinds(cases, judged.kinds)}
+            # The default: blame along the graph stands in where the events' opinion abstains.
+            both = [
+                combined(case.window, ranking, blame.rank(case.window))
+                for case, ranking in zip(shifted, judged.rankings, strict=True)
+            ]
+            rules[f"combined_{shift}_fitted_on_{split}"] = service(cases, both)
+            routing[f"combined_{shift}_fitted_on_{split}"] = region(cases, both)
             if not seconds:
                 result[f"confidence_fitted_on_{split}"] = calibration(cases, judged.rankings)
     majority = max(KINDS, key=lambda kind: sum(case.kind == kind for case in cases))

@@ -29,6 +29,7 @@ from watchkeeper.app.pipeline import Pipeline
 from watchkeeper.app.silences import Silences
 from watchkeeper.app.tail import Tail
 from watchkeeper.app.verdict import Verdict
+from watchkeeper.app.versions import Versions
 from watchkeeper.detect.base import LearningState
 from watchkeeper.diagnose.incident import Incident, IncidentState
 from watchkeeper.diagnose.similar import Past
@@ -116,7 +117,7 @@ class Watchkeeper:
             self._detectors,
             tail=self.tail,
             publish=self.publish,
-            observers=[self.topologies],
+            observers=[self.topologies, Versions(self.store.metadata, self.changes)],
         )
         self.diagnoses = Diagnoses(
             self.incidents,

@@ -1,8 +1,8 @@
-"""Watchkeeper's default ranker: what metrics along the graph say, and what lines and spans say, as one opinion.
+"""Watchkeeper's default ranker: what lines and spans say, and what metrics along the graph say, in one ranking.
 
-Enters: an IncidentWindow. Leaves: a Ranking. Each opinion is a probability for every node, made of its calibrated
-confidence; the opinions are mixed in proportion to how sure each is. One that abstains counts little, and where both
-abstain so does this. Proofs of both stand side by side. Knows nothing of metrics or spans itself.
+Enters: an IncidentWindow. Leaves: a Ranking. Metrics alone go to blame along the graph. Where there are lines or spans,
+the events' opinion leads, for it sees within a service; when it abstains, the metrics' opinion leads; when both do, the
+two are mixed and the ranking abstains. Proofs of both stand side by side. Reads no telemetry itself.
 """
 
 from __future__ import annotations
@@ -23,37 +23,70 @@ REFUTED_MAX = 0.05
 
 
 class CombinedRanker:
-    """Mixes the opinions of rankers; by default blame along the graph, and events routed by the kind of fault."""
+    """Lets the opinion lead that sees most: by default events routed by the kind of fault, then blame of metrics."""
 
-    def __init__(self, rankers: Sequence[Ranker] | None = None) -> None:
-        self._rankers = tuple(rankers) if rankers is not None else (BlameRanker(), RoutedRanker())
+    def __init__(self, of_events: Ranker | None = None, of_metrics: Ranker | None = None) -> None:
+        self._of_events = of_events or RoutedRanker()
+        self._of_metrics = of_metrics or BlameRanker()
 
     def rank(self, window: IncidentWindow) -> Ranking:
         """Give every node once, likeliest first. Cost: that of the rankers."""
-        opinions = [ranker.rank(window) for ranker in self._rankers]
-        weights = [_weight(opinion) for opinion in opinions]
-        total = sum(weights)
-        if not total:
-            return opinions[0]
-        nodes = list(dict.fromkeys(window.nodes))
-        told = [{cause.node: cause for cause in opinion.causes} for opinion in opinions]
-        shares = [_shares(opinion) for opinion in opinions]
-        mixed = {
-            node: sum(weight * share.get(node, 0.0) for weight, share in zip(weights, shares, strict=True)) / total
-            for node in nodes
-        }
-        leading = max(mixed.values(), default=0.0)
-        causes = in_order([_merged(node, mixed[node], leading, told, weights, shares) for node in nodes])
-        speaking = [opinion for opinion in opinions if not opinion.abstains]
-        heaviest = opinions[max(range(len(opinions)), key=lambda place: weights[place])]
-        return Ranking(
-            causes,
-            abstains=not speaking,
-            why=heaviest.why,
-            missing=() if speaking else tuple(dict.fromkeys(text for one in opinions for text in one.missing)),
-            ruled_out=_ruled_out(opinions, causes),
-            fault_kind=next((opinion.fault_kind for opinion in speaking if opinion.fault_kind), ""),
+        metrics = self._of_metrics.rank(window)
+        if not window.events and not window.gaps:
+            return metrics
+        return combined(window, self._of_events.rank(window), metrics)
+
+
+def combined(window: IncidentWindow, events: Ranking, metrics: Ranking) -> Ranking:
+    """Make one ranking of two opinions about the same window."""
+    if not events.abstains:
+        return _led(events, metrics)
+    if not metrics.abstains:
+        return _led(metrics, events)
+    return mixed(window, [events, metrics])
+
+
+def _led(leading: Ranking, other: Ranking) -> Ranking:
+    """Keep a ranking as it is, and let each cause tell what the other opinion has for and against it, too."""
+    told = {cause.node: cause for cause in other.causes}
+    causes = []
+    for cause in leading.causes:
+        both = [(0, cause), *([(1, told[cause.node])] if cause.node in told else [])]
+        causes.append(
+            replace(
+                cause,
+                indicators=_indicators([each for _, each in both]),
+                evidence_for=_proofs(both, "evidence_for"),
+                evidence_against=_proofs(both, "evidence_against"),
+            )
         )
+    return replace(leading, causes=tuple(causes))
+
+
+def mixed(window: IncidentWindow, opinions: Sequence[Ranking]) -> Ranking:
+    """Mix opinions (at least one) about the same window."""
+    weights = [_weight(opinion) for opinion in opinions]
+    total = sum(weights)
+    if not total:
+        return opinions[0]
+    told = [{cause.node: cause for cause in opinion.causes} for opinion in opinions]
+    shares = [_shares(opinion) for opinion in opinions]
+    mixture = {
+        node: sum(weight * share.get(node, 0.0) for weight, share in zip(weights, shares, strict=True)) / total
+        for node in dict.fromkeys(window.nodes)
+    }
+    leading = max(mixture.values(), default=0.0)
+    causes = in_order([_merged(node, share, leading, told, weights, shares) for node, share in mixture.items()])
+    speaking = [opinion for opinion in opinions if not opinion.abstains]
+    heaviest = opinions[max(range(len(opinions)), key=lambda place: weights[place])]
+    return Ranking(
+        causes,
+        abstains=not speaking,
+        why=heaviest.why,
+        missing=() if speaking else tuple(dict.fromkeys(text for one in opinions for text in one.missing)),
+        ruled_out=_ruled_out(opinions, causes),
+        fault_kind=next((opinion.fault_kind for opinion in speaking if opinion.fault_kind), ""),
+    )
 
 
 def _weight(opinion: Ranking) -> float:
@@ -70,8 +103,11 @@ def _shares(opinion: Ranking) -> dict[str, float]:
     first, *others = opinion.causes
     sure = min(max(first.confidence, 0.0), 1.0)
     rest = sum(cause.score for cause in others)
-    # The first is first however unsure: none behind it may get ahead by what is left over.
-    shares = {cause.node: min(sure, (1.0 - sure) * cause.score / rest) if rest else 0.0 for cause in others}
+    # The first is first however unsure: none behind it may catch up by what is left over.
+    shares = {
+        cause.node: min(sure * cause.score / first.score, (1.0 - sure) * cause.score / rest) if rest else 0.0
+        for cause in others
+    }
     return {first.node: sure, **shares}
 
 

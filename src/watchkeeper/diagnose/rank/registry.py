@@ -22,6 +22,8 @@ RANKERS.add("trace_latency", Lazy(f"{_ROOM}.gaps:TraceLatencyRanker"))
 RANKERS.add("self_time", Lazy(f"{_ROOM}.gaps:SelfTimeRanker"))
 RANKERS.add("gaps", Lazy(f"{_ROOM}.gaps:GapRanker"))
 RANKERS.add("routed", Lazy(f"{_ROOM}.routed:RoutedRanker"))
+RANKERS.add("combined", Lazy(f"{_ROOM}.combined:CombinedRanker"))
+RANKERS.add("findings", Lazy(f"{_ROOM}.findings:FindingsRanker"))
 
 SIMPLE = ("random", "loudest", "robust", "pagerank", "traversal")
 """What any claim is held against."""
