@@ -47,6 +47,7 @@ COMMANDS: dict[str, Entry] = {
     "sql": Entry("watchkeeper.cli.sql", "Run a reading SQL statement over logs, metrics and spans."),
     "replay": Entry("watchkeeper.cli.replay", "Send a log file or a data set as OTLP to any collector."),
     "data": Entry("watchkeeper.cli.data", "List, fetch and verify public data sets."),
+    "bench": Entry("watchkeeper.cli.bench", "Measure models on tasks and data sets beside trivial baselines."),
     "settings": Entry("watchkeeper.cli.settings", "List every setting with its value and where it came from."),
     "token": Entry("watchkeeper.cli.token", "Create, list and revoke access tokens."),
     "certs": Entry("watchkeeper.cli.certs", "Make an authority and certificates for TLS."),

@@ -1,0 +1,1 @@
+"""Adapters of data sets, one file each: what is given, what is true, and the splits."""

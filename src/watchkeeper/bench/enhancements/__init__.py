@@ -1,0 +1,1 @@
+"""Enhancements, one file each: each wraps a model into a model."""

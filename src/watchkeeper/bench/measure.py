@@ -1,0 +1,152 @@
+"""Measures one cell from its splits to its record, in the process that calls it.
+
+Enters: a Cell that is not skipped. Leaves: a record. Random models are run with SEEDS, and a figure is then the mean
+over them, its interval as wide as the widest of them. Sets no limit of time or memory; the runner does.
+"""
+
+from __future__ import annotations
+
+import datetime
+import math
+import time
+from collections import defaultdict
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from watchkeeper.bench.base import Figure, Measured, Place
+from watchkeeper.bench.cells import Cell
+from watchkeeper.bench.forms import FORMS
+from watchkeeper.bench.machine import commit, machine, model_bytes, peak_memory_bytes, versions
+from watchkeeper.bench.protocol import Spent, run_split
+from watchkeeper.bench.records import DONE, SCHEMA_VERSION, Record
+from watchkeeper.datasets.catalogue import DATA_SETS
+
+SEEDS = (0, 1, 2)
+CASES_MAX = 5_000
+CURVE_POINTS = 60
+
+
+class _Seeded(NamedTuple):
+    """What one seed gave."""
+
+    measured: Measured
+    spent: list[Spent]
+    bytes: int
+
+
+def measure_cell(cell: Cell, place: Place, seeds: Sequence[int] = ()) -> Record:
+    """Run a cell and give its record."""
+    begun_s = time.perf_counter()
+    splits = list(cell.data.splits(place))
+    load_s = time.perf_counter() - begun_s
+    random = cell.model.random or cell.enhancement.random
+    chosen = tuple(seeds) or (SEEDS if random else SEEDS[:1])
+    runs = [_run(cell, place, splits, seed) for seed in chosen]
+    measured = merged([run.measured for run in runs])
+    spent = [each for run in runs for each in run.spent]
+    asked = sum(each.asked for each in spent)
+    return {
+        **about(cell),
+        "state": DONE,
+        "seeds": list(chosen),
+        "splits": len(splits),
+        "figures": {name: _plain(figure) for name, figure in measured.figures.items()},
+        "seed_figures": {
+            name: [_number(run.measured.figures[name].value) for run in runs] for name in runs[0].measured.figures
+        },
+        "seconds": {
+            "load": round(load_s, 3),
+            "fit": round(sum(each.fit_s for each in spent), 3),
+            "answer": round(sum(each.answer_s for each in spent), 3),
+            "total": round(time.perf_counter() - begun_s, 3),
+        },
+        "asked": asked,
+        "model_bytes": max(run.bytes for run in runs),
+        "peak_memory_bytes": peak_memory_bytes(),
+        "curves": {name: _thinned(points) for name, points in measured.curves.items()},
+        "cases": _columns(measured.cases),
+    }
+
+
+def about(cell: Cell) -> Record:
+    """Give what is known of a cell before it is run: enough to run it again."""
+    return {
+        "schema_version": SCHEMA_VERSION,
+        "id": cell.id,
+        "task": cell.task.name,
+        "data": cell.data.id,
+        "model": cell.model.name,
+        "enhancement": cell.enhancement.name,
+        "trivial": cell.model.trivial,
+        "parameters": dict(cell.model.parameters),
+        "sources": {name: DATA_SETS.get(name).sha256 for name in cell.data.sources},
+        "date": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
+        "commit": commit(),
+        "versions": versions(),
+        "machine": machine(),
+    }
+
+
+def _run(cell: Cell, place: Place, splits: Sequence[Any], seed: int) -> _Seeded:
+    outcomes, spent, size = [], [], 0
+    for split in splits:
+        outcome, took, model = run_split(
+            lambda: cell.enhancement.wrap(cell.subject, place), split, FORMS.get(cell.data.form), seed
+        )
+        outcomes.append(outcome)
+        spent.append(took)
+        size = max(size, model_bytes(model))
+    return _Seeded(cell.task.measure(outcomes), spent, size)
+
+
+def merged(runs: Sequence[Measured]) -> Measured:
+    """Give the mean over seeds; the interval reaches from the lowest of the lows to the highest of the highs."""
+    if len(runs) == 1:
+        return runs[0]
+    figures = {}
+    for name in runs[0].figures:
+        each = [run.figures[name] for run in runs]
+        lows, highs = (
+            [one.low for one in each if one.low is not None],
+            [one.high for one in each if one.high is not None],
+        )
+        mean = float(np.mean([one.value for one in each]))
+        figures[name] = Figure(mean, min(lows) if lows else None, max(highs) if highs else None)
+    cases: dict[str, dict[str, list[float]]] = defaultdict(lambda: defaultdict(list))
+    for run in runs:
+        for case, told in run.cases.items():
+            for name, value in told.items():
+                cases[case][name].append(value)
+    means = {case: {name: float(np.mean(values)) for name, values in told.items()} for case, told in cases.items()}
+    return Measured(figures, means, runs[0].curves)
+
+
+def _columns(cases: dict[str, dict[str, float]]) -> dict[str, Any]:
+    """Give figures by case as columns; many cases become the means of CASES_MAX runs of neighbours."""
+    if not cases:
+        return {}
+    ids = list(cases)
+    names = list(cases[ids[0]])
+    rows = np.array([[cases[each][name] for name in names] for each in ids])
+    if len(ids) > CASES_MAX:
+        parts = np.array_split(np.arange(len(ids)), CASES_MAX)
+        rows = np.array([rows[part].mean(axis=0) for part in parts])
+        ids = [f"{ids[part[0]]}+{len(part)}" for part in parts]
+    return {"ids": ids, **{name: [round(float(each), 6) for each in rows[:, at]] for at, name in enumerate(names)}}
+
+
+def _thinned(points: Sequence[tuple[float, float]]) -> list[tuple[float, float]]:
+    if not points:
+        return []
+    places = np.unique(np.linspace(0, len(points) - 1, CURVE_POINTS).round().astype(int))
+    return [(round(float(points[at][0]), 5), round(float(points[at][1]), 5)) for at in places]
+
+
+def _plain(figure: Figure) -> list[float | None]:
+    return [_number(each) for each in figure]
+
+
+def _number(value: float | None) -> float | None:
+    return None if value is None or not math.isfinite(value) else round(float(value), 6)

@@ -1,0 +1,1 @@
+"""Models of the product and trivial baselines, brought to the forms; one file each."""

@@ -1,0 +1,126 @@
+"""The scoreboard as one HTML page that needs nothing else: tables, intervals, cost, plots, failures and skips.
+
+Enters: tables. Leaves: HTML without scripts and without anything from elsewhere. All text from records is escaped.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from html import escape
+
+from watchkeeper.bench.output.board import PENDING, Row, Table
+from watchkeeper.bench.output.markdown import ran_on, skipped
+from watchkeeper.bench.output.svg import Axis, Points, plot
+from watchkeeper.bench.output.words import cells, header
+from watchkeeper.bench.records import DONE, FAILED, SKIPPED
+
+_STYLE = """
+:root{color-scheme:light dark}
+body{font:15px/1.45 system-ui,sans-serif;margin:2rem auto;max-width:78rem;padding:0 1rem}
+table{border-collapse:collapse;width:100%;font-variant-numeric:tabular-nums}
+.wide{overflow-x:auto}
+th,td{padding:.25rem .6rem;text-align:right;white-space:nowrap}
+th,td{border-bottom:1px solid color-mix(in srgb,currentColor 18%,transparent)}
+th:first-child,td:first-child,th:nth-child(2),td:nth-child(2),td:last-child{text-align:left}
+tr.baseline{opacity:.72}
+tr.loses td:last-child{color:#b3261e}
+tr.failed td{color:#b3261e}
+@media(prefers-color-scheme:dark){tr.loses td:last-child,tr.failed td{color:#ff8a80}}
+.plots{display:flex;flex-wrap:wrap;gap:1.5rem}
+figure{margin:.5rem 0}
+svg text{font-size:11px;fill:currentColor}
+.legend{display:flex;flex-wrap:wrap;gap:.2rem .9rem;max-width:460px;font-size:13px}
+"""
+
+
+def html_page(tables: Sequence[Table]) -> str:
+    """Write the page."""
+    links = [f'<li><a href="#{_anchor(table)}">{_title(table)}</a></li>' for table in tables]
+    return "".join(
+        [
+            '<!doctype html><html lang="en"><head><meta charset="utf-8">',
+            '<meta name="viewport" content="width=device-width,initial-scale=1">',
+            f"<title>Watchkeeper scoreboard</title><style>{_STYLE}</style></head><body><h1>Scoreboard</h1>",
+            *(f"<p>{escape(line)}</p>" for line in ran_on(tables)),
+            "<p>Figures are followed by their 95 % interval. A cell that does no better than the best trivial baseline "
+            "of its table is marked. (low) means that lower is better.</p>",
+            f"<nav><ul>{''.join(links)}</ul></nav>",
+            *(_section(table) for table in tables),
+            "</body></html>\n",
+        ]
+    )
+
+
+def _section(table: Table) -> str:
+    count = len(table.metrics)
+    rows = [row for row in table.rows if row.state != SKIPPED]
+    body = "".join(
+        f'<tr class="{_class(row)}">{"".join(f"<td>{escape(each)}</td>" for each in cells(table, row, count))}</tr>'
+        for row in rows
+    )
+    head = "".join(f'<th scope="col">{escape(each)}</th>' for each in header(table, count))
+    about = f"{table.data.about}. Judged by {table.headline.name}: {table.headline.about}."
+    return "".join(
+        [
+            f'<section id="{_anchor(table)}"><h2>{_title(table)}</h2><p>{escape(about)}</p>',
+            f'<div class="wide"><table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>',
+            *(f"<p>{escape(line)}</p>" for line in skipped(table.rows) if line),
+            f'<div class="plots">{"".join(_plots(table))}</div></section>',
+        ]
+    )
+
+
+def _plots(table: Table) -> list[str]:
+    """Draw the headline against cost, PR curves, and delay against false alarms, where there is something to draw."""
+    done = [row for row in table.rows if row.state == DONE and row.record]
+    drawn = [("Accuracy against cost", _against_cost(table, done))]
+    curves = {_name(row): _curve(row, "pr") for row in done if _curve(row, "pr")}
+    drawn.append(("Precision against recall", plot(curves, Axis("recall", 0, 1), Axis("precision", 0, 1), joined=True)))
+    delays = {_name(row): _curve(row, "delay") for row in done if _curve(row, "delay")}
+    every = [point for points in delays.values() for point in points]
+    if every:
+        x = Axis("false incidents a day", 0, max(point[0] for point in every) or 1)
+        y = Axis("median delay, s", 0, max(point[1] for point in every) or 1)
+        drawn.append(("Delay against false alarms", plot(delays, x, y, joined=True)))
+    return [f"<figure><figcaption>{name}</figcaption>{each}</figure>" for name, each in drawn if each]
+
+
+def _against_cost(table: Table, rows: Sequence[Row]) -> str:
+    metric = table.headline.name
+    points: dict[str, Points] = {}
+    for row in rows:
+        value = row.value(metric)
+        if value is not None and row.record is not None:
+            seconds = row.record["seconds"]
+            points[_name(row)] = [(max(seconds["fit"] + seconds["answer"], 1e-3), value)]
+    if len(points) < 2:
+        return ""
+    costs, values = [each[0][0] for each in points.values()], [each[0][1] for each in points.values()]
+    y = Axis(metric, min(0.0, *values), max(1.0, *values) if max(values) <= 1 else max(values))
+    return plot(points, Axis("seconds to learn and answer", min(costs) / 2, max(costs) * 2, log=True), y, joined=False)
+
+
+def _curve(row: Row, name: str) -> Points:
+    points = (row.record or {}).get("curves", {}).get(name, [])
+    return [(float(a), float(b)) for a, b in points]
+
+
+def _name(row: Row) -> str:
+    enhancement = row.cell.enhancement.name
+    return row.cell.model.name if enhancement == "none" else f"{row.cell.model.name} + {enhancement}"
+
+
+def _class(row: Row) -> str:
+    if row.state == FAILED:
+        return "failed"
+    if row.state == PENDING:
+        return "pending"
+    return "baseline" if row.cell.model.trivial else ("loses" if row.loses_to else "done")
+
+
+def _title(table: Table) -> str:
+    return escape(f"{table.task.name}: {table.data.id}")
+
+
+def _anchor(table: Table) -> str:
+    return escape(f"{table.task.name}-{table.data.id}".replace("@", "-"))
