@@ -37,4 +37,6 @@ test('the strongest evidence that can be drawn', () => {
   const of = { ...cause('a'), evidence_for: [proof(1), proof(0.4, [['1', 1], ['2', 2]])], evidence_against: [proof(0.5, [['1', 1], ['2', 2]])] }
   assert.equal(strongest(of)?.weight, 0.5)
   assert.equal(strongest(cause('a')), undefined)
+  const own = { ...of, indicators: [{ kind: 'metric', name: 'cpu', score: 1 }], evidence_against: [{ ...proof(0.5, [['1', 1], ['2', 2]]), text: 'b waits' }], evidence_for: [{ ...proof(0.2, [['1', 1], ['2', 2]]), text: 'cpu rose' }] }
+  assert.equal(strongest(own)?.text, 'cpu rose')
 })

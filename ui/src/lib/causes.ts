@@ -17,9 +17,11 @@ export function speaks(cause: Cause): boolean {
   return cause.verdict !== 'refuted' || cause.evidence_for.length > 0
 }
 
-/** The series that tells most of a hypothesis. */
+/** The series that tells most of a hypothesis: of its first indicator if there is one, of the node itself before others. */
 export function strongest(cause: Cause): Proof | undefined {
-  return [...cause.evidence_for, ...cause.evidence_against].filter((proof) => proof.points.length > 1).toSorted((a, b) => b.weight - a.weight)[0]
+  const first = cause.indicators[0]?.name
+  const worth = (proof: Proof) => proof.weight + Number(proof.node === cause.node) + Number(first !== undefined && proof.text.includes(first))
+  return [...cause.evidence_for, ...cause.evidence_against].filter((proof) => proof.points.length > 1).toSorted((a, b) => worth(b) - worth(a))[0]
 }
 
 /**
