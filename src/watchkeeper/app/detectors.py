@@ -6,6 +6,7 @@ from collections.abc import Mapping
 
 from watchkeeper.app.patterns import Patterns
 from watchkeeper.detect.base import Detector, LearningState
+from watchkeeper.detect.joint import JointScorer
 from watchkeeper.detect.logs import LogDetector
 from watchkeeper.detect.metrics.detector import MetricDetector
 from watchkeeper.detect.traces.detector import TraceDetector
@@ -29,6 +30,7 @@ def make_detectors(settings: Settings, patterns: Patterns) -> dict[Signal, Detec
             series_max=settings.integer("metric_series_max"),
             forecast_horizon_s=settings.number("metric_forecast_horizon_s"),
             alarms_max=settings.number("metric_alarms_max"),
+            joint=JointScorer,
         ),
     }
 

@@ -10,6 +10,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
+from watchkeeper.detect.joint import JointScorer
 from watchkeeper.errors import NewerFormat, StoreError
 from watchkeeper.signals.finding import Finding, FindingSeverity, FindingState
 
@@ -60,7 +61,7 @@ def test_many_metrics_of_an_entity_off_at_once_are_one_finding() -> None:
     shop = traffic.Shop(3)
     own = traffic.detector()
     assert traffic.learn(own, shop.between(0, LEARN_S)) == []
-    little = {("cart", name): 1 + 4.5 * noise / level for name, (_, level, noise) in traffic.SHAPES.items()}
+    little = {("cart", name): 1 + 10.0 * noise / level for name, (_, level, noise) in traffic.SHAPES.items()}
     told = traffic.last(traffic.learn(own, shop.between(LEARN_S, LEARN_S + 300, little)))
     still_open = [one for one in told.values() if one.state is FindingState.OPEN]
     assert [one.service for one in still_open] == ["cart"]
@@ -257,7 +258,7 @@ def test_an_empty_batch_and_one_of_unknown_kinds_say_nothing() -> None:
 
 
 class _Largest:
-    """A scorer of its own kind: the largest deviation, and how many vectors it has seen."""
+    """A scorer of its own kind: the largest value, and how many vectors it has seen."""
 
     def __init__(self, metrics: int, step_s: float) -> None:
         self.metrics, self.step_s, self.seen = metrics, step_s, 0
@@ -266,6 +267,12 @@ class _Largest:
         assert block.shape[1] == self.metrics
         self.seen += len(block)
         return np.abs(block).max(axis=1)
+
+    def contributions(self) -> np.ndarray:
+        return np.ones((1, self.metrics))
+
+    def new_segment(self) -> None:
+        self.seen = 0
 
     def save(self, path: Path) -> None:
         np.savez(path, about=np.array([self.metrics, self.step_s, self.seen]))
@@ -279,14 +286,68 @@ class _Largest:
         return own
 
 
-def test_another_joint_scorer_sees_each_moment_of_an_entity_once_and_is_kept(tmp_path: Path) -> None:
+def test_another_joint_scorer_sees_each_minute_of_an_entity_once_and_is_kept(tmp_path: Path) -> None:
     own = traffic.detector(joint=_Largest)
-    traffic.learn(own, traffic.Shop().between(0, 900))
+    traffic.learn(own, traffic.Shop().between(0, 1200))
     own.save(tmp_path)
     other = traffic.detector(joint=_Largest)
     other.load(tmp_path)
-    warming, still_open = 29, 1
-    seen = 90 - warming - still_open
-    for watch in (own.watch, other.watch):
-        scorers = [scorer for _, scorer in watch.scorers.values()]
-        assert [(one.metrics, one.step_s, one.seen) for one in scorers] == [(5, 10.0, seen)] * 3
+    warming_min = 400 // 60 + 1
+    for joints in (own.joints, other.joints):
+        scorers = [one.scorer for one in joints._known.values()]
+        assert [(one.metrics, one.step_s, one.seen) for one in scorers] == [(5, 60.0, 20 - warming_min)] * 3
+
+
+def test_no_more_joint_scorers_than_there_is_memory_for() -> None:
+    own = traffic.detector(joint=JointScorer, joint_bytes_max=80_000)
+    traffic.learn(own, traffic.Shop().between(0, 450))
+    assert (len(own.joints), own.joint_refused) == (2, 1)
+
+
+def _tied(begin: int, end: int, random: np.random.Generator, *, broken: bool = False) -> list[list[traffic.Point]]:
+    """Five metrics every five minutes that follow one load, or where one goes its own way within its range."""
+    moments = []
+    for step in range(begin, end):
+        load = np.sin(step / 17.0) + 0.4 * np.sin(step / 5.0)
+        loads = [-load if broken and place == 2 else load for place in range(5)]
+        moments.append(
+            [
+                traffic.point(300.0 * step, "web", f"m{place}", 10 + place * one + random.normal(0, 0.02))
+                for place, one in enumerate(loads, 1)
+            ]
+        )
+    return moments
+
+
+def test_metrics_that_no_longer_go_together_are_one_finding_that_names_the_one() -> None:
+    own, random = traffic.detector(joint=JointScorer), np.random.default_rng(3)
+    steps = 4 * 288
+    traffic.learn(own, _tied(0, steps, random))
+    told = traffic.last(traffic.learn(own, _tied(steps, steps + 12, random, broken=True)))
+    (finding,) = [one for one in told.values() if one.kind == "metric.joint"]
+    assert finding.attributes["metrics"][0] == "m3"
+    assert finding.evidence[0].text.startswith("m3")
+    assert finding.evidence[0].points
+    assert "its metrics do not go together as usual, m3 most" in finding.title
+
+
+def _fleet(begin: int, end: int, random: np.random.Generator, awake: dict[str, float]) -> list[list[traffic.Point]]:
+    """Utilisation of 24 services every minute; four are idle but for what `awake` says."""
+    moments = []
+    for step in range(begin, end):
+        levels = {f"s{one:02d}": 0.4 + 0.01 * one if one >= 4 else 0.001 for one in range(24)} | awake
+        moments.append(
+            [
+                traffic.point(60.0 * step, name, "cpu.utilization", level * (1 + 0.05 * random.normal()), unit="1")
+                for name, level in levels.items()
+            ]
+        )
+    return moments
+
+
+@pytest.mark.parametrize(("level", "told"), [(0.4, False), (3.0, True)])
+def test_an_idle_series_that_wakes_up_to_what_its_peers_do_is_not_told(level: float, told: bool) -> None:
+    own, random = traffic.detector(), np.random.default_rng(8)
+    traffic.learn(own, _fleet(0, 240, random, {}))
+    found = traffic.last(traffic.learn(own, _fleet(240, 252, random, {"s01": level})))
+    assert [one.service for one in found.values()] == (["s01"] if told else [])

@@ -116,9 +116,12 @@ class Bank:
         self.live[rows] = False
         self._free += rows.tolist()
 
-    def update(self, rows: Ints, values: Floats, times: Ints) -> Scores:
-        """Judge and learn one value (n,) of each row (n,), none twice, and keep it in the history."""
-        scores = self.state.update(rows, values[None])
+    def update(self, rows: Ints, values: Floats, times: Ints, offsets: Floats | None = None) -> Scores:
+        """Judge and learn one value (n,) of each row (n,), none twice, and keep it in the history.
+
+        offsets: what the season says of each (n,); it is taken off for the core, not in the history.
+        """
+        scores = self.state.update(rows, (values if offsets is None else values - offsets)[None])
         said = ~np.isnan(values)
         kept = rows[said]
         place = self.turns[kept] % HISTORY

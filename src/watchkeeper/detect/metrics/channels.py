@@ -12,6 +12,7 @@ from watchkeeper.detect.metrics import wording
 from watchkeeper.detect.metrics.bank import NO_SLOT, Bank
 from watchkeeper.detect.metrics.core import Field
 from watchkeeper.detect.metrics.readings import channels_of
+from watchkeeper.detect.metrics.season import Season
 from watchkeeper.detect.metrics.sources import About, Sources
 from watchkeeper.detect.metrics.wording import Member
 
@@ -25,8 +26,8 @@ Points = list[tuple[int, float]]
 class Channels:
     """See the module."""
 
-    def __init__(self, bank: Bank, sources: Sources) -> None:
-        self.bank, self.sources = bank, sources
+    def __init__(self, bank: Bank, sources: Sources, season: Season) -> None:
+        self.bank, self.sources, self.season = bank, sources, season
         self._live: Ints | None = None
 
     def changed(self) -> None:
@@ -66,7 +67,11 @@ class Channels:
         fields, about = self.bank.state.fields[:, row], self.about(row)
         name, channel, unit = self._named(about, row)
         level, reach = float(fields[Field.LEVEL]), USUAL_SCALES * float(fields[Field.SCALE])
-        low, high = max(float(fields[Field.LOW]), level - reach), min(float(fields[Field.HIGH]), level + reach)
+        now = float(self.season.offsets(np.array([row]), self.bank.times[[row]])[0])
+        low, high = (
+            max(float(fields[Field.LOW]), level - reach) + now,
+            min(float(fields[Field.HIGH]), level + reach) + now,
+        )
         step_s = float(self.sources.step_s[self.bank.slot[row]])
         points = self.bank.points(row)
         unusual = 0

@@ -22,7 +22,10 @@ from watchkeeper.detect.metrics.channels import Channels
 from watchkeeper.detect.metrics.core import Field
 from watchkeeper.detect.metrics.episodes import Episodes
 from watchkeeper.detect.metrics.joint import JointMaker
+from watchkeeper.detect.metrics.joint_entities import JointEntities
+from watchkeeper.detect.metrics.peers import Peers
 from watchkeeper.detect.metrics.readings import Readings, Told
+from watchkeeper.detect.metrics.season import Season
 from watchkeeper.detect.metrics.services import Services
 from watchkeeper.detect.metrics.sources import Sources
 from watchkeeper.detect.metrics.thresholds import Thresholds
@@ -33,7 +36,9 @@ MEMORY_S = 3600.0
 MEMORY_READINGS_MIN = 60.0
 WARM_READINGS_MIN = 20.0
 WARM_SHARE = 0.5
+WARM_STEP_S = 15.0
 NEVER = 1e18
+SEASONS_MAX = 20_000
 OUT_OF_STEP_NS = 600_000_000_000
 
 Ints = npt.NDArray[np.int64]
@@ -46,8 +51,10 @@ class MetricDetector:
     quiet time after which a finding closes. series_max: series kept; those unheard for longest go first, and the count
     is told. forecast_horizon_s: how near a limit must be to be told. alarms_max: how often a day a service's threshold
     may be crossed before it rises. joint: makes the scorer of an entity's joint deviation, given its number of
-    channels and their step; without it the root mean square serves. Cost: some microseconds a point in batches of
-    thousands, and about 2 kB of memory a channel.
+    channels and their step; without it, and until it has learned, the root mean square serves. joint_bytes_max: memory
+    of these scorers, about 7 kB a channel; entities beyond it keep the root mean square and are counted. season:
+    whether daily and weekly seasons are learned, of SEASONS_MAX slow series at most, 2.9 kB each. Cost: some
+    microseconds a point in batches of thousands, and about 2 kB of memory a channel.
     """
 
     def __init__(
@@ -60,10 +67,13 @@ class MetricDetector:
         forecast_horizon_s: float = 86_400.0,
         alarms_max: float = 0.1,
         joint: JointMaker | None = None,
+        joint_bytes_max: int = 64 * 2**20,
+        season: bool = True,
     ) -> None:
         self._warmup_s, self._window_ns = warmup_s, max(1, int(window_s * 1e9))
         self._forecast_horizon_s = forecast_horizon_s
         self._close_s, self._series_max, self._alarms_max, self._joint = close_s, series_max, alarms_max, joint
+        self._joint_bytes_max, self._with_season = joint_bytes_max, season
         self._empty()
 
     def _empty(self) -> None:
@@ -72,11 +82,16 @@ class MetricDetector:
         self.names, self.entities = Names(), Names()
         self.services = Services(self._window_ns)
         self.episodes, self.thresholds = Episodes(self._close_s), Thresholds(self._alarms_max)
-        self.channels = Channels(self.bank, self.sources)
+        self.season = Season(SEASONS_MAX)
+        self.channels = Channels(self.bank, self.sources, self.season)
         self.capacity = Capacity(
             self.channels, self.names, self.entities, self.episodes, horizon_s=self._forecast_horizon_s
         )
-        self.watch = Watch(self.channels, self.names, self.entities, self.episodes, self.thresholds, self._joint)
+        self.peers = Peers(self.bank)
+        self.joints = JointEntities(self.bank, self._joint, self._joint_bytes_max)
+        self.watch = Watch(
+            self.channels, self.names, self.entities, self.episodes, self.thresholds, self.peers, self.joints
+        )
 
     def score(self, batch: pa.RecordBatch) -> npt.NDArray[np.float64]:
         """Give each row's score (n,): the highest surprise of its channels, -log10 of chance by the series' own past.
@@ -91,8 +106,8 @@ class MetricDetector:
         slots = own.find(readings.numbers(batch, "series"))
         taken, rows_in = readings.read(batch, slots, own, Told())
         for places in _turns(taken.slots):
-            rows, values, _, which = self._flat(taken, places)
-            surprise = fields.update(rows, values[None]).surprise[0]
+            rows, values, at, which = self._flat(taken, places)
+            surprise = fields.update(rows, (values - self.season.offsets(rows, at))[None]).surprise[0]
             np.maximum.at(scores, rows_in[places][which], surprise)
         return scores
 
@@ -140,6 +155,11 @@ class MetricDetector:
         """Give how many series were given up because there were more than `series_max`."""
         return self.sources.evicted
 
+    @property
+    def joint_refused(self) -> int:
+        """Give how many entities there is no room for a joint scorer of."""
+        return len(self.joints.refused)
+
     def save(self, folder: Path) -> None:
         """Write the state to `metrics.json` and `metrics.npz` in the folder, which is made when missing."""
         state.save(folder, self)
@@ -149,6 +169,10 @@ class MetricDetector:
         saved = state.read(folder)
         self._empty()
         state.take(folder, saved, self)
+        for slot in self.sources.live.tolist():
+            about, rows = self.sources.abouts[slot], self.bank.row_of[slot]
+            assert about is not None
+            self.peers.added(rows[rows >= 0], about)
         self.channels.changed()
 
     # -- taking in ------------------------------------------------------------------------------------------------
@@ -190,6 +214,7 @@ class MetricDetector:
             offered = readings.channels_of(kind, about.unit, monotonic="monotonic" in more, delta="delta" in more)
             own = self.bank.add(slot, len(offered), entity, service)
             self.bank.state.begin(own, rate=0.0, warm=NEVER)
+            self.peers.added(own, about)
             self.capacity.added(int(own[0]), about, entity)
         self.channels.changed()
 
@@ -199,8 +224,11 @@ class MetricDetector:
             rows = self.bank.row_of[slots]
             self.capacity.gone(rows[rows >= 0])
         for slot in slots.tolist():
-            rows = self.bank.row_of[slot]
-            self.bank.release(rows[rows >= 0])
+            rows = self.bank.row_of[slot][self.bank.row_of[slot] >= 0]
+            self.peers.gone(rows)
+            self.season.gone(rows)
+            self.joints.rows_gone(int(self.sources.entity[slot]), rows)
+            self.bank.release(rows)
             self.bank.row_of[slot] = -1
             entity = int(self.sources.entity[slot])
             name = self.entities.names[entity]
@@ -219,7 +247,12 @@ class MetricDetector:
             slots, times = taken.slots[now], taken.times[now]
             self._settle(sources.heard(slots, times))
             rows, values, at, _ = self._flat(taken, now)
-            self.bank.update(rows, values, at)
+            if self._with_season:
+                self.bank.update(rows, values, at, self.season.offsets(rows, at))
+                self.season.learn(rows, values, at, self.bank.state)
+                self.season.consider(rows, sources.step_s[self.bank.slot[rows]], at, self.bank.state)
+            else:
+                self.bank.update(rows, values, at)
             np.maximum.at(self.watch.newest, sources.entity[slots], times)
             self.services.take(sources.service[slots], times)
             fuller = self.capacity.take(rows, values, at)
@@ -239,7 +272,8 @@ class MetricDetector:
             return
         step_s = np.maximum(self.sources.step_s[slots], 1e-3)
         rate = 1.0 / np.maximum(MEMORY_S / step_s, MEMORY_READINGS_MIN)
-        warm = np.maximum(WARM_READINGS_MIN, np.ceil(WARM_SHARE * self._warmup_s / step_s))
+        usual = max(WARM_READINGS_MIN, self._warmup_s / WARM_STEP_S)  # a slow series is judged by as many readings
+        warm = np.maximum(usual, np.ceil(WARM_SHARE * self._warmup_s / step_s))
         rows = self.bank.row_of[slots]
         which, channel = np.nonzero(rows >= 0)
         own = rows[which, channel]

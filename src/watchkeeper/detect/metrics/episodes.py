@@ -89,10 +89,12 @@ class Episodes:
         *,
         now_ns: int,
         subject: str = "",
+        quiet_s: float = 0.0,
     ) -> Finding:
         """Open an episode of (entity, service) or go on with the one that is open.
 
-        members: out of the ordinary now. said: words it, given all its members so far, strongest first.
+        members: out of the ordinary now. said: words it, given all its members so far, strongest first. quiet_s: how
+        long it must be quiet at least before it closes.
         """
         entity, service = about
         key = (kind, entity, subject)
@@ -108,7 +110,7 @@ class Episodes:
         told, finding = said(everyone), episode.finding
         stronger = told.score >= finding.score
         worst = max((finding.severity, told.severity), key=lambda one: _RANK[one])
-        episode.quiet_s = max(self._close_s, QUIET_STEPS * max(member.step_s for member in everyone))
+        episode.quiet_s = max(self._close_s, quiet_s, QUIET_STEPS * max(member.step_s for member in everyone))
         episode.finding = replace(
             finding,
             title=told.title if stronger else finding.title,

@@ -1,7 +1,8 @@
 """An entity's joint deviation: many of its metrics a little off at once, though none is far off by itself.
 
 Enters: the standardised values (in scales) of an entity's channels in one window. Leaves: one number, >= 0, higher =
-further off. `JointScorer` is the seam for other scorers of one entity; the default here serves all entities at once.
+further off. It serves all entities at once from the first hour on. `JointScorer` is the seam for scorers of one entity
+(joint_entities.py), which need days.
 """
 
 from __future__ import annotations
@@ -25,6 +26,12 @@ class JointScorer(Protocol):
     def score_learn(self, block: Floats) -> Floats:
         """Give the score (T,) of each vector of the block (T, m), >= 0, higher = more anomalous; then learn from it."""
 
+    def contributions(self) -> Floats:
+        """Give each channel's share (T, m) in the last block's scores, >= 0."""
+
+    def new_segment(self) -> None:
+        """Tell that the series begin anew after a gap."""
+
     def save(self, path: Path) -> None:
         """Write the state to a file."""
 
@@ -33,7 +40,7 @@ class JointMaker(Protocol):
     """Makes the scorers of entities; the class of a scorer is one."""
 
     def __call__(self, metrics: int, step_s: float) -> JointScorer:
-        """Give a scorer of vectors (metrics,), one every `step_s` seconds."""
+        """Give a scorer of vectors (metrics,) of plain values, one every `step_s` seconds."""
 
     def load(self, path: Path) -> JointScorer:
         """Give a scorer with the state that `save` wrote; raises StoreError when it is damaged or newer."""

@@ -20,7 +20,7 @@ from watchkeeper.errors import NewerFormat, StoreError
 if TYPE_CHECKING:
     from watchkeeper.detect.metrics.detector import MetricDetector
 
-STATE_VERSION = 1
+STATE_VERSION = 2
 
 Arrays = dict[str, npt.NDArray[np.generic]]
 DAMAGED = (OSError, EOFError, KeyError, ValueError, TypeError, IndexError, zipfile.BadZipFile)
@@ -39,15 +39,14 @@ def save(folder: Path, detector: MetricDetector) -> None:
     stamp = int.from_bytes(os.urandom(4), "little")
     arrays: Arrays = {"stamp": np.array([stamp])}
     watch = detector.watch
-    scorers: Arrays = {str(entity): rows for entity, (rows, _) in watch.scorers.items()}
-    for entity, (_, scorer) in watch.scorers.items():
-        scorer.save(folder / f"joint.{entity}.npz")
+    scorers = detector.joints.save(folder)
     parts: dict[str, Arrays] = {
         "sources": detector.sources.arrays(),
         "bank": detector.bank.arrays(),
         "services": detector.services.arrays(),
         "thresholds": detector.thresholds.arrays(),
         "capacity": detector.capacity.arrays(),
+        "season": detector.season.arrays(),
         "watch": {name: getattr(watch, name) for name in watch.ARRAYS},
         "scorers": scorers,
     }
@@ -63,6 +62,7 @@ def save(folder: Path, detector: MetricDetector) -> None:
         "services": [detector.names.names, detector.names.references],
         "entities": [detector.entities.names, detector.entities.references],
         "limits": [[*key, row] for key, row in detector.capacity.limits.items()],
+        "kinds": watch.kinds.as_list(),
         "episodes": detector.episodes.as_list(),
     }
     partial = folder / f"metrics.{os.getpid()}.partial"
@@ -102,6 +102,7 @@ def take(folder: Path, saved: Saved, detector: MetricDetector) -> None:
         for name, count in document["told"].items():
             setattr(detector.told, name, int(count))
         detector.bank.take(_part(saved, "bank"))
+        detector.season.take(_part(saved, "season"))
         detector.services.take_up(_part(saved, "services"))
         detector.thresholds.take(_part(saved, "thresholds"))
         detector.capacity.take_up(_part(saved, "capacity"), document["limits"])
@@ -110,8 +111,8 @@ def take(folder: Path, saved: Saved, detector: MetricDetector) -> None:
         detector.names.restore(*document["services"])
         detector.entities.restore(*document["entities"])
         detector.episodes.take(document["episodes"])
-        for entity, rows in _part(saved, "scorers").items():
-            watch.take_scorer(int(entity), np.array(rows, np.int64), folder / f"joint.{entity}.npz")
+        watch.kinds.take(document["kinds"])
+        detector.joints.load(folder, _part(saved, "scorers"))
     except DAMAGED as error:
         raise _unreadable(folder, error) from error
 

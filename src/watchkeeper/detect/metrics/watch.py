@@ -8,18 +8,21 @@ are one finding. Many channels a little off at once are the entity's joint devia
 from __future__ import annotations
 
 from collections.abc import Callable
-from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 
-from watchkeeper.detect.metrics import joint, wording
+from watchkeeper.detect.metrics import joint, joint_entities, wording
 from watchkeeper.detect.metrics.bank import NO_SLOT, Names
 from watchkeeper.detect.metrics.channels import Channels
 from watchkeeper.detect.metrics.core import Field
 from watchkeeper.detect.metrics.episodes import JOINT, LEVEL, Episodes, Said, plain
+from watchkeeper.detect.metrics.joint_budget import CLOSE_SHARE, GAP_S
+from watchkeeper.detect.metrics.joint_entities import JointEntities, JointScore
+from watchkeeper.detect.metrics.kinds import Kinds
+from watchkeeper.detect.metrics.peers import Peers
 from watchkeeper.detect.metrics.stillness import Stillness
-from watchkeeper.detect.metrics.thresholds import Thresholds
+from watchkeeper.detect.metrics.thresholds import LEVELS, Thresholds
 from watchkeeper.detect.metrics.wording import Member
 from watchkeeper.signals.finding import Band, Finding, FindingSeverity
 
@@ -28,6 +31,7 @@ JOINS_AT = 0.6
 JOINT_RATE = 1.0 / 120.0
 JOINT_WARM = 60.0
 JOINT_TOLD_MAX = 4
+JOINT_QUIET_S = GAP_S
 
 Ints = npt.NDArray[np.int64]
 Floats = npt.NDArray[np.float64]
@@ -35,9 +39,12 @@ Flags = npt.NDArray[np.bool_]
 
 
 class Watch:
-    """See the module. Arrays by entity: `newest` event time, when it was scored jointly, that row, its service."""
+    """See the module.
 
-    ARRAYS = ("newest", "joint_at", "joint_row", "service_of")
+    Arrays by entity: `newest` event time, when it was scored jointly and when its scorer is due, that row, its service.
+    """
+
+    ARRAYS = ("newest", "joint_at", "joint_due", "joint_row", "service_of")
 
     def __init__(
         self,
@@ -46,15 +53,18 @@ class Watch:
         entities: Names,
         episodes: Episodes,
         thresholds: Thresholds,
-        scorer: joint.JointMaker | None,
+        peers: Peers,
+        joints: JointEntities,
     ) -> None:
         self.channels, self.bank = channels, channels.bank
         self.services, self.entities = services, entities
-        self.episodes, self.thresholds = episodes, thresholds
+        self.episodes, self.thresholds, self.peers = episodes, thresholds, peers
         self.stillness = Stillness(channels, services, entities, episodes)
-        self._make_scorer = scorer
-        self.scorers: dict[int, tuple[Ints, joint.JointScorer]] = {}
-        self.newest, self.joint_at, self.joint_row, self.service_of = (np.zeros(0, np.int64) for _ in range(4))
+        self.kinds = Kinds()
+        self.joints = joints
+        self.newest, self.joint_at, self.joint_due, self.joint_row, self.service_of = (
+            np.zeros(0, np.int64) for _ in self.ARRAYS
+        )
 
     def entity_added(self, entity: int, service: int) -> None:
         """Make room for a new entity."""
@@ -62,7 +72,7 @@ class Watch:
             more = max(64, entity + 1, 2 * len(self.newest)) - len(self.newest)
             for name in self.ARRAYS:
                 setattr(self, name, np.concatenate((getattr(self, name), np.zeros(more, np.int64))))
-        self.newest[entity] = self.joint_at[entity] = 0
+        self.newest[entity] = self.joint_at[entity] = self.joint_due[entity] = 0
         self.joint_row[entity], self.service_of[entity] = -1, service
         self.thresholds.entity_added(entity)
 
@@ -71,13 +81,8 @@ class Watch:
         if self.joint_row[entity] >= 0:
             self.bank.release(self.joint_row[[entity]])
             self.joint_row[entity] = -1
-        self.scorers.pop(entity, None)
+        self.joints.gone(entity)
         return self.episodes.forget(name)
-
-    def take_scorer(self, entity: int, rows: Ints, path: Path) -> None:
-        """Take up the saved scorer of an entity; without a maker of scorers it is left out."""
-        if self._make_scorer is not None:
-            self.scorers[entity] = (rows, self._make_scorer.load(path))
 
     def close(self, closing: Flags, judging: Flags, now: Ints) -> list[Finding]:
         """Look over the services marked in `closing` (S,), told only where `judging`; now: (S,) their event times."""
@@ -93,6 +98,7 @@ class Watch:
         limits = self.thresholds.of(bank.service[hottest])
         told = judging[bank.service[hottest]]
         found = self._hot(hottest[(heat >= limits * COOLS_AT) & told], now)
+        found += self._fed_jointly(fresh, judging, now)
         self.thresholds.note(hottest, heat, bank.entity, bank.service)
         found += self.stillness.flat(fresh[judging[bank.service[fresh]]], now)
         slots = channels.sources.live
@@ -115,9 +121,6 @@ class Watch:
         due = np.flatnonzero((sizes >= joint.CHANNELS_MIN) & (newest > self.joint_at[:count]))
         if not len(due):
             return due
-        if self._make_scorer is not None:
-            for one in due.tolist():
-                values[one] = self._scored(one, rows[entity == one])
         for one in due[self.joint_row[due] < 0].tolist():
             row = bank.add(NO_SLOT, 1, one, int(self.service_of[one]))
             bank.state.begin(row, rate=JOINT_RATE, warm=JOINT_WARM)
@@ -126,14 +129,62 @@ class Watch:
         self.joint_at[due] = newest[due]
         return self.joint_row[due]
 
-    def _scored(self, entity: int, rows: Ints) -> float:
-        """Score by the scorer of the entity; a new one begins when its channels are not the same any more."""
-        assert self._make_scorer is not None
-        known = self.scorers.get(entity)
-        step_s = float(np.median(self.channels.sources.step_s[self.bank.slot[rows]]))
-        if known is None or not np.array_equal(known[0], rows):
-            known = self.scorers[entity] = (rows.copy(), self._make_scorer(len(rows), step_s))
-        return float(known[1].score_learn(self.bank.standards[rows][None])[0])
+    def _fed_jointly(self, rows: Ints, judging: Flags, now: Ints) -> list[Finding]:
+        """Feed the entities' scorers, and tell what is over its threshold where `judging`."""
+        found: list[Finding] = []
+        if not self.joints.is_wanted:
+            return found
+        bank, fields = self.bank, self.bank.state.fields
+        rows = rows[fields[Field.COUNT, rows] >= fields[Field.WARM, rows]]
+        entity = bank.entity[rows]
+        newest = np.zeros(len(self.newest), np.int64)
+        np.maximum.at(newest, entity, bank.times[rows])
+        due = np.flatnonzero(newest > np.maximum(self.joint_due, 0))
+        if not len(due):
+            return found
+        order = np.argsort(entity, kind="stable")
+        starts = np.searchsorted(entity[order], due, "left")
+        ends = np.searchsorted(entity[order], due, "right")
+        for one, begin, end in zip(due.tolist(), starts.tolist(), ends.tolist(), strict=True):
+            own = rows[order[begin:end]]
+            step_s = float(np.median(self.channels.sources.step_s[bank.slot[own]]))
+            scored = self.joints.feed(one, own, step_s, int(newest[one]))
+            grid_ns = int(max(joint_entities.GRID_S, step_s) * 1e9)
+            self.joint_due[one] = (int(newest[one]) // grid_ns + 1) * grid_ns - 1
+            if scored is not None and judging[self.service_of[one]]:
+                found += self._scored(scored, int(now[self.service_of[one]]))
+        return found
+
+    def _scored(self, scored: JointScore, now_ns: int) -> list[Finding]:
+        """Tell what a scorer says of an entity, when that is over its threshold or goes on."""
+        name = self.entities.names[scored.entity]
+        known = self.episodes.get(JOINT, name)
+        least = scored.threshold if known is None else scored.threshold * CLOSE_SHARE
+        total = float(scored.shares.sum())
+        if scored.score < least or total <= 0 or self.episodes.get(LEVEL, name) is not None:
+            return []
+        order = np.argsort(-scored.shares, kind="stable")[:JOINT_TOLD_MAX]
+        order = order[scored.shares[order] > 0]
+        members = [self.channels.member(row) for row in scored.rows[order].tolist()]
+        for member, share in zip(members, scored.shares[order].tolist(), strict=True):
+            member.heat = share
+        shares = [(one.name, float(share / total)) for one, share in zip(members, scored.shares[order], strict=True)]
+
+        def said(everyone: list[Member]) -> Said:
+            return Said(
+                f"{wording.shown(name)}: its metrics do not go together as usual, {everyone[0].name} most",
+                wording.joint_scored_why(shares, len(scored.rows), scored.score, scored.threshold, scored.days),
+                FindingSeverity.WARNING,
+                min(12.0, LEVELS[0] * scored.score / scored.threshold),
+                Band(f"a score of at most {scored.threshold:.1f}", 0.0, scored.threshold, ""),
+                Band(f"a score of {scored.score:.1f}", scored.score, scored.score, ""),
+            )
+
+        about = (name, self.services.names[int(self.service_of[scored.entity])])
+        told = self.episodes.tell(
+            JOINT, about, members, said, self.channels.points, now_ns=now_ns, quiet_s=JOINT_QUIET_S
+        )
+        return [told]
 
     def _hot(self, rows: Ints, now: Ints) -> list[Finding]:
         """Tell the hot rows, entity by entity."""
@@ -152,14 +203,27 @@ class Watch:
                 if (is_hot and heat[row] >= limit * JOINS_AT)
                 or (known is not None and self.channels.key(row) in known.members)
             ]
+            if known is None:
+                members = self._worth_telling(members, int(now[service]))
             if members:
                 found += self.episodes.drop(JOINT, name)
                 about, said = (name, self.services.names[service]), _level_said(name)
                 now_ns = int(now[service])
                 found.append(self.episodes.tell(LEVEL, about, members, said, self.channels.points, now_ns=now_ns))
-            elif known is None and self.joint_row[entity] in group:
+            elif known is None and self.joint_row[entity] in group and not self.joints.is_ready(entity):
                 found += self._joint(entity, limit, now)
         return found
+
+    def _worth_telling(self, members: list[Member], now_ns: int) -> list[Member]:
+        """Leave out what only woke up to what its peers do; give none unless one got worse and is hot for its kind."""
+        members = [member for member in members if not self.peers.woke_up(member)]
+        since_ns = int(now_ns - max(member.learned_s for member in members) * 1e9) if members else now_ns
+        is_hot = False
+        for member in members:
+            kind, entities = self.peers.kind(member.row)
+            is_hot |= member.is_bad and member.heat >= self.kinds.limit(kind, entities, since_ns, now_ns)
+            self.kinds.note(kind, member.heat, since_ns, now_ns)
+        return members if is_hot else []
 
     def _joint(self, entity: int, limit: float, now: Ints) -> list[Finding]:
         """Tell an entity's joint deviation."""
@@ -177,7 +241,7 @@ class Watch:
         far = sorted(own.tolist(), key=lambda one: (-abs(float(bank.standards[one])), self.channels.key(one)))
         members = [self.channels.member(one) for one in far[:JOINT_TOLD_MAX]]
         for member in members:
-            member.heat = heat
+            member.heat = heat * min(1.0, abs(float(bank.standards[member.row])) / joint.CLIP)
 
         def said(everyone: list[Member]) -> Said:
             return Said(

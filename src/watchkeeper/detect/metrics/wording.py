@@ -119,6 +119,16 @@ def joint_why(channels: int, value: float, usual: float, heat: float) -> str:
     )
 
 
+def joint_scored_why(shares: list[tuple[str, float]], channels: int, score: float, usual: float, days: float) -> str:
+    """Say why metrics that are not as expected from their past and from each other are out of the ordinary."""
+    named = ", ".join(f"{name} ({share:.0%})" for name, share in shares)
+    return (
+        f"Its {channels} metrics are not what their own past and each other let expect: the score is {score:.1f}. "
+        f"Over {duration(days * 86_400)} it rose above {usual:.1f} no more than once in two days. Most of it comes "
+        f"from {named}."
+    )
+
+
 def shown(entity: str) -> str:
     """Give an entity's key as people read it: its most telling parts.
 
