@@ -144,8 +144,9 @@ class Season:
         size = np.abs(held)
         size[DAILY] = np.where(first, size[NONE], size[DAILY])
         size[WEEKLY] = np.where(age_s < 2 * WEEK_S, size[DAILY], size[WEEKLY])
-        weight = self.day_rate[places] * np.clip(DAY_S / np.maximum(age_s, 1.0), 1.0, None)
-        weight = np.minimum(weight, 0.5)
+        since_s = np.stack([np.where(age_s < begun, age_s, age_s - begun) for begun in (DAY_S, DAY_S, 2 * WEEK_S)])
+        rate = self.day_rate[places]
+        weight = np.minimum(np.maximum(rate, rate * DAY_S / np.maximum(since_s, 1.0)), 0.5)
         self.error[:, places] = error + weight * (size - error)
 
     def _learn_slots(self, places: Ints, values: Floats, times: Ints, expected: Floats) -> None:
