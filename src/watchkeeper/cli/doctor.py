@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -44,6 +44,13 @@ def doctor(
     ] = "",
     exit_style: StyleOption = "seed",
     nvml: NvmlOption = "",
+    report_to: Annotated[
+        Path | None,
+        typer.Option("--report", metavar="FOLDER", help="Write the report to a dated JSON file there, too."),
+    ] = None,
+    bundle: Annotated[
+        Path | None, typer.Option("--bundle", metavar="FILE", help="Write a redacted .tar.gz for support, too.")
+    ] = None,
     verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Show evidence and sources of all checks.")] = False,
     settings: SetOption = None,
     config: ConfigOption = None,
@@ -55,11 +62,18 @@ def doctor(
     the first failure decides. A machine without a GPU is neither healthy nor broken: name what you need by --require.
     """
     from watchkeeper.host.exits import exit_status, npd_line, requirements
-    from watchkeeper.host.visit import doctor_report, exit_style_of
+    from watchkeeper.host.visit import Outlook, exit_style_of
 
     chosen = load_settings(settings, config, home)
     required, style = requirements(require), exit_style_of(exit_style)
-    report = doctor_report(chosen, root, nvml)
+    with Outlook(chosen, root, nvml) as outlook:
+        report, health = outlook.report()
+    if report_to is not None:
+        _save(report, report_to)
+    if bundle is not None:
+        from watchkeeper.host.bundle import write_bundle
+
+        _writing(bundle, lambda: write_bundle(bundle, report, health, outlook.history))
     if json:
         write_json(report.as_dict())
     elif style == "npd":
@@ -70,11 +84,35 @@ def doctor(
     raise typer.Exit(exit_status(report, style, required))
 
 
+def _save(report: Report, folder: Path) -> None:
+    import orjson
+
+    stamp = report.as_dict()["started_at"][:19].replace(":", "").replace("-", "")
+    host = "".join(each if each.isalnum() or each in ".-_" else "_" for each in report.host)
+    path = folder / f"doctor-{host}-{stamp}Z.json"
+    _writing(path, lambda: path.write_bytes(orjson.dumps(report.as_dict(), option=orjson.OPT_INDENT_2)))
+
+
+def _writing(path: Path, write: Callable[[], object]) -> None:
+    """Write a file, and say where; raises WatchkeeperError when it cannot be written."""
+    from watchkeeper.errors import WatchkeeperError
+
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        write()
+    except OSError as error:
+        raise WatchkeeperError(f"{path} cannot be written: {error.strerror}; name another place") from error
+    typer.echo(f"written: {path}", err=True)
+
+
 def doctor_lines(report: Report, *, verbose: bool) -> list[str]:
     """Lay a report out as text, in the manner of `flutter doctor`."""
     data = report.as_dict()
     lines = [f"Doctor of {safe(report.host)}, {data['started_at']}, {len(report.checks)} checks:"]
     for check in data["checks"]:
+        plain = check["status"] in {"ok", "skipped"} and check["severity"] == "info"
+        if not verbose and plain and check["device"] and check["id"] != "gpu.reading":
+            continue
         lines += _check_lines(check, verbose=verbose)
     counts = {name: sum(check["status"] == name for check in data["checks"]) for name in _MARKS}
     words = {

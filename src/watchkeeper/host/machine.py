@@ -24,7 +24,10 @@ _READ_BYTES = 1 << 16  # the kernel refuses to serve /proc/sys into buffers of m
 
 
 class Answer(NamedTuple):
-    """What a command answered; `status` is its exit status, None when it was ended for taking too long."""
+    """What a command answered; `status` is its exit status, None when it was ended for taking too long.
+
+    Then `stdout` is what it had written until then, which of one that reports for ever is what is wanted.
+    """
 
     status: int | None
     stdout: str = ""
@@ -65,8 +68,9 @@ def run_command(command: Sequence[str], timeout_s: float) -> Answer | None:
             env=environment,
             check=False,
         )
-    except subprocess.TimeoutExpired:
-        return Answer(None)
+    except subprocess.TimeoutExpired as error:
+        partial = error.stdout or b""
+        return Answer(None, partial.decode("utf-8", "replace") if isinstance(partial, bytes) else partial)
     except OSError as error:
         return Answer(127, "", error.strerror or str(error))
     return Answer(done.returncode, done.stdout, done.stderr)

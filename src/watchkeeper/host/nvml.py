@@ -18,6 +18,8 @@ NOT_SUPPORTED, NOT_FOUND, INSUFFICIENT_SIZE = 3, 6, 7
 DRIVER_NOT_LOADED, LIBRARY_NOT_FOUND, FUNCTION_NOT_FOUND = 9, 12, 13
 GPU_IS_LOST, RESET_REQUIRED, VERSION_MISMATCH = 15, 16, 18
 TIMEOUT = 10
+# Answers that only a machine with the kernel module gives, whatever its PCI bus shows.
+OF_A_LOADED_DRIVER = frozenset({TIMEOUT, GPU_IS_LOST, RESET_REQUIRED, VERSION_MISMATCH})
 
 ERRORS = {
     1: "not initialised", 2: "invalid argument", 3: "not supported", 4: "no permission", 6: "not found",

@@ -27,6 +27,9 @@ def check_card(machine: Machine, snapshot: GpuSnapshot, limits: Thresholds) -> I
     title, need = "NVIDIA GPU", {"requirement": Requirement.GPU}
     cards = nvidia_gpus(pci_devices(machine))
     shown, expected = len(snapshot.gpus), int(limits["gpu_count_min"])
+    if not cards and not shown and snapshot.code in binding.OF_A_LOADED_DRIVER:
+        yield unknown("gpu.present", title, "the driver is loaded, and neither it nor the PCI bus shows a GPU", **need)
+        return
     if not cards and not shown:
         guest = hypervisor(machine)
         reason = f"this is a virtual machine under {guest}, and no GPU is passed through to it" if guest else _NO_GPU
@@ -67,7 +70,7 @@ def check_driver(machine: Machine, snapshot: GpuSnapshot) -> Iterator[Check]:
             return
         yield passed("gpu.driver", title, f"driver {snapshot.driver}, NVML {snapshot.nvml}", **need)
         return
-    if not cards:
+    if not cards and snapshot.code not in binding.OF_A_LOADED_DRIVER:
         yield skipped("gpu.driver", title, _NO_GPU, absent=True, **need)
         return
     module = machine.text("/sys/module/nvidia/version") or machine.text("/proc/driver/nvidia/version")
@@ -84,7 +87,7 @@ def check_driver(machine: Machine, snapshot: GpuSnapshot) -> Iterator[Check]:
             "sudo update-initramfs -u && sudo reboot",
             *install,
         )
-    elif len(passed_on) == len(cards):
+    elif cards and len(passed_on) == len(cards):
         reason = "all cards are set aside for virtual machines (vfio-pci)"
         actions = ("run doctor inside the virtual machine, or bind the cards to nvidia",)
     elif snapshot.code == binding.TIMEOUT:

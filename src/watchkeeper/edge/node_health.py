@@ -1,0 +1,58 @@
+"""Sends the health of this node to a collector: new events and troubles as logs, readings of GPUs as metrics.
+
+Enters: HostHealths, one a look. Leaves: OTLP over HTTP to /v1/logs and /v1/metrics of one address. A trouble that goes
+on is told again only once it has changed, or after an hour. Keeps nothing on disk: what a collector that cannot be
+reached would have had is the caller's to keep.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from urllib.parse import SplitResult
+
+from watchkeeper.edge.sender import Sender, Target
+from watchkeeper.host import otlp
+from watchkeeper.host.survey import HostHealth
+
+_AGAIN_S = 3600.0
+
+
+@dataclass(frozen=True)
+class MetricsTarget(Target):
+    """The same collector's address for metrics."""
+
+    def parts(self) -> SplitResult:
+        """Take the address apart, with the path of metrics."""
+        parts = super().parts()
+        return parts._replace(path=f"{parts.path.removesuffix('/v1/logs')}/v1/metrics")
+
+
+class NodeHealthSender:
+    """Sends looks; one connection for each signal. Not for several threads at once."""
+
+    def __init__(self, target: Target, *, sleep: Callable[[float], object] | None = None) -> None:
+        fields = {name: getattr(target, name) for name in Target.__dataclass_fields__}
+        self._logs = Sender(target, sleep=sleep)
+        self._metrics = Sender(MetricsTarget(**fields), sleep=sleep)
+        self._told: dict[str, int] = {}
+
+    def send(self, health: HostHealth) -> tuple[int, int]:
+        """Send one look: how many log records and metric points were taken. Raises as Sender.send does."""
+        now_unix_ns = health.time_unix_ns
+        known = [key for key, at in self._told.items() if now_unix_ns - at < _AGAIN_S * 1e9]
+        records = otlp.log_records(health, known)
+        taken = 0
+        if records:
+            taken = self._logs.send(otlp.encode_logs(records, observed_unix_ns=now_unix_ns), len(records)).accepted
+        current = otlp.trouble_keys(health)
+        self._told = {key: self._told[key] if key in known else now_unix_ns for key in current}
+        points = otlp.metric_points(health)
+        if points:
+            points = self._metrics.send(otlp.encode_metrics(health), points).accepted
+        return taken, points
+
+    def close(self) -> None:
+        """Close both connections."""
+        self._logs.close()
+        self._metrics.close()
