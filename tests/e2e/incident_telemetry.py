@@ -7,7 +7,6 @@ slow, fails, logs a line never logged before, and its pool of connections fills 
 from __future__ import annotations
 
 import random
-import time
 from collections.abc import Callable
 
 import httpx
@@ -23,9 +22,10 @@ from tests.e2e.product import PROTOBUF
 SECOND_NS = 10**9
 MS_NS = 10**6
 SERVICES = ("frontend", "catalogue", "checkout", "payments")
-REQUESTS_A_SECOND = 4
+REQUESTS_A_SECOND = 2
 BATCH_S = 10
 INFO, ERROR = 9, 17
+HOSTILE = '<img src=x onerror="document.title=alert">'
 SERVER, CLIENT = Span.SPAN_KIND_SERVER, Span.SPAN_KIND_CLIENT
 
 
@@ -104,7 +104,7 @@ class Shop:
         self._log("payments", f"charged card in {paying // MS_NS} ms", INFO, begun + paying, trace)
         self._log("catalogue", f"prices of {self._chance.randint(1, 40)} items read", INFO, at, trace)
         if refused:
-            line = f"no free connection to cards-db after {self._chance.randint(200, 400)} ms, giving up"
+            line = f"no free connection to cards-db after {self._chance.randint(200, 400)} ms {HOSTILE}"
             self._log("payments", line, ERROR, begun + paying, trace)
 
     def _usual_ns(self, ms: float) -> int:
@@ -169,8 +169,11 @@ class Shop:
         metric.gauge.data_points.add(time_unix_nano=at, as_double=value)
 
 
-def tell_fault(endpoint: str, *, calm_s: int, fault_s: int) -> int:
-    """Tell of a calm time and then of the fault, which lasts until now; gives when it began."""
-    begin = time.time_ns() - (calm_s + fault_s) * SECOND_NS
-    Shop(endpoint).tell(begin, calm_s + fault_s, is_broken=lambda second: second >= calm_s)
-    return begin + calm_s * SECOND_NS
+def tell_calm(shop: Shop, seconds: int, *, until_unix_ns: int) -> None:
+    """Tell of a calm time that ends then."""
+    shop.tell(until_unix_ns - seconds * SECOND_NS, seconds, is_broken=lambda _: False)
+
+
+def tell_fault(shop: Shop, seconds: int, *, from_unix_ns: int) -> None:
+    """Tell of a time in which payments is broken."""
+    shop.tell(from_unix_ns, seconds, is_broken=lambda _: True)

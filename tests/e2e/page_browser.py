@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import shutil
+from collections.abc import Callable
 
 from playwright.sync_api import Browser, ConsoleMessage, Page, Playwright
 
@@ -121,3 +122,6 @@ class View:
         """Run one of the scripts above."""
         found: list[str] = self.page.evaluate(script)
         return found
+
+
+Open = Callable[..., View]
