@@ -25,6 +25,8 @@ LOOKS_AFTER_S = (1.0, 6.0, 15.0, 30.0, 60.0, 120.0, 300.0)
 """Seconds after an incident was first seen at which it is looked at anew: evidence grows, and so may the verdict."""
 
 AGAIN_AFTER_S = 5.0
+SETTLE_NS = 3_000_000_000
+SHORTEST_NS = 5_000_000_000
 
 log = logging.getLogger(__name__)
 
@@ -134,11 +136,13 @@ class Diagnoses:
         return self._diagnose(None, (), window)
 
     def _window(self, incident: Incident, findings: Sequence[Finding]) -> IncidentWindow:
-        is_over = incident.state is IncidentState.RESOLVED
-        until = incident.last_unix_ns if is_over else max(incident.last_unix_ns, self._sources.event_time_unix_ns())
+        until = incident.last_unix_ns
+        if incident.state is not IncidentState.RESOLVED:
+            # The newest telemetry is still incomplete: senders batch, and traces come in parts.
+            settled = self._sources.event_time_unix_ns() - SETTLE_NS
+            until = max(incident.first_unix_ns + SHORTEST_NS, settled)
         topology = self._sources.topology(incident.first_unix_ns, until)
-        symptom = incident.nodes[0] if incident.nodes else ""
-        return self._gathered(Reach(incident.first_unix_ns, until, incident.nodes, symptom), topology, findings)
+        return self._gathered(Reach(incident.first_unix_ns, until, incident.nodes), topology, findings)
 
     def _gathered(self, reach: Reach, topology: Topology, findings: Sequence[Finding]) -> IncidentWindow:
         changes = self._sources.changes(reach.onset_unix_ns - 3_600_000_000_000, reach.until_unix_ns)

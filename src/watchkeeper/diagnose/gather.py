@@ -13,8 +13,9 @@ from watchkeeper.diagnose.gather_events import events
 from watchkeeper.diagnose.gather_series import client_series, metric_series, span_series
 from watchkeeper.diagnose.window import Change, IncidentWindow
 from watchkeeper.signals.finding import Finding
+from watchkeeper.signals.schema import Signal
 from watchkeeper.signals.topology import NodeKind, Topology
-from watchkeeper.store.reads.base import SECOND_NS, Queryable, TimeRange
+from watchkeeper.store.reads.base import SECOND_NS, Queryable, TimeRange, rows
 
 NODES_MAX = 200
 HOPS_MAX = 4
@@ -24,13 +25,16 @@ HOPS_MAX = 4
 class GatherLimits:
     """How far back and how finely to look. The baseline is as long as there is telemetry, up to `baseline_s`.
 
-    margin_s: kept between baseline and onset, for a finding opens after its fault began.
+    margin_s: kept between baseline and onset, for a finding opens after its fault began. incident_s_min,
+    incident_s_max: how much of the incident is looked at; within these, half as much as there is baseline, for what
+    came first tells most of the cause, and a short past is no measure for a long incident.
     """
 
     baseline_s: float = 600.0
     margin_s: float = 10.0
     step_s: float = 5.0
-    incident_s_max: float = 900.0
+    incident_s_min: float = 30.0
+    incident_s_max: float = 300.0
 
 
 LIMITS = GatherLimits()
@@ -61,10 +65,11 @@ def gather(
     Cost: a handful of statements over `baseline_s` and the incident, some 50 ms for the logs and spans of 10 minutes.
     """
     nodes = candidates(topology, reach.nodes)
-    until = min(reach.until_unix_ns, reach.onset_unix_ns + int(limits.incident_s_max * SECOND_NS))
     step_ns = int(limits.step_s * SECOND_NS)
     onset = reach.onset_unix_ns - int(limits.margin_s * SECOND_NS)
     start = onset - int(limits.baseline_s * SECOND_NS)
+    start = max(start, _earliest(store, TimeRange(start, onset)))
+    until = min(reach.until_unix_ns, onset + _length(onset - start, limits))
     within = TimeRange(start - start % step_ns, max(until, onset + step_ns))
     services = [node.partition(":")[2] for node in nodes if node.startswith(f"{NodeKind.SERVICE.value}:")]
     happened = events(
@@ -87,6 +92,25 @@ def gather(
         changes=tuple(change for change in changes if within.from_unix_ns <= change.time_unix_ns < within.to_unix_ns),
         findings=tuple(findings),
     )
+
+
+def _earliest(store: Queryable, within: TimeRange) -> int:
+    """Give the time of the first telemetry in the range, its end when there is none."""
+    first = [
+        rows(
+            store,
+            f"SELECT min(time_unix_ns) AS first FROM {signal.value} WHERE time_unix_ns >= ? AND time_unix_ns < ?",
+            [*within],
+            within=within,
+        )[0]["first"]
+        for signal in Signal
+    ]
+    return min((time for time in first if time is not None), default=within.to_unix_ns)
+
+
+def _length(baseline_ns: int, limits: GatherLimits) -> int:
+    seconds = min(max(baseline_ns / SECOND_NS / 2, limits.incident_s_min), limits.incident_s_max)
+    return int(seconds * SECOND_NS)
 
 
 def candidates(topology: Topology, noticed: Sequence[str]) -> tuple[str, ...]:

@@ -21,6 +21,7 @@ from watchkeeper.store.reads.base import SECOND_NS, Queryable, TimeRange, json_o
 
 SUBJECTS_MAX = 2_000
 SPANS_READ_MAX = 20_000
+REQUEST_NS_MAX = 30 * SECOND_NS
 _STATUS_ERROR = 2
 _KIND_CLIENT = 3
 _ADDRESS = ("peer.service", "service.peer.name", "server.address", "net.peer.name", "network.peer.address")
@@ -63,8 +64,10 @@ def events(
     steps = -(-within.width_ns // step_ns)
     starts = within.from_unix_ns + step_ns * np.arange(steps, dtype=np.int64)
     one_of = _one_of(store, within)
-    spans = _spans(store, within, one_of, known)
-    lines = _lines(store, within, one_of, services, template_text)
+    # What began within the range is read to its end; else what it did later would seem not to have happened.
+    reading = TimeRange(within.from_unix_ns, within.to_unix_ns + REQUEST_NS_MAX)
+    spans = _spans(store, reading, one_of, known)
+    lines = _lines(store, reading, one_of, services, template_text)
     found = [
         each
         for each in count(observe(spans, lines), starts, step_ns / SECOND_NS)
