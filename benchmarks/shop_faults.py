@@ -9,7 +9,9 @@ of the first finding, which is what a person without any ranking would look at.
 from __future__ import annotations
 
 import argparse
+import contextlib
 import json
+import shutil
 import sys
 import tempfile
 import time
@@ -37,20 +39,26 @@ def main() -> None:
     parser.add_argument("--together", type=int, default=2, help="how many runs at once")
     parser.add_argument("--warmup", type=int, default=60, help="seconds of learning before the fault")
     parser.add_argument("--faults", nargs="*", default=list(FAULTS))
+    parser.add_argument("--keep", type=Path, metavar="FOLDER", help="keep the state of each run here, to look into")
     chosen = parser.parse_args()
     wanted = [fault for _ in range(chosen.runs) for fault in chosen.faults]
     with ThreadPoolExecutor(chosen.together) as pool:
         seen = []
-        for outcome in pool.map(lambda fault: one_run(fault, chosen.warmup), wanted):
+        for outcome in pool.map(lambda fault: one_run(fault, chosen.warmup, chosen.keep), wanted):
             seen.append(outcome)
             print(f"[{len(seen)}/{len(wanted)}] {json.dumps(outcome)}", file=sys.stderr, flush=True)
     print(json.dumps(figures(seen)))
 
 
-def one_run(fault: str, warmup_s: int) -> dict[str, Any]:
+def one_run(fault: str, warmup_s: int, keep: Path | None = None) -> dict[str, Any]:
     """Start both programs, break the shop, watch, end both."""
-    with tempfile.TemporaryDirectory(prefix="watchkeeper-shop-faults-") as name:
-        folder = Path(name)
+    if keep is not None:
+        keep.mkdir(parents=True, exist_ok=True)
+    prefix = f"watchkeeper-shop-{fault}-"
+    folder = Path(tempfile.mkdtemp(prefix=prefix, dir=keep))
+    with contextlib.ExitStack() as at_end:
+        if keep is None:
+            at_end.callback(shutil.rmtree, folder, ignore_errors=True)
         programs = Programs(folder / "programs")
         try:
             up = [sys.executable, "-m", "watchkeeper.cli.main", "up", "--json-ready", "--home", str(folder)]
