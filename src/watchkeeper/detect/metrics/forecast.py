@@ -20,7 +20,13 @@ BAND_NORMAL = 1.645
 TREND_Z_MIN = 4.0
 DROP_SHARE = 0.25
 LAGS = 12
-RECENT = 3
+BINS_MAX = 576
+WIDTHS = (1, 3, 12)
+SHARES = (0.0, 0.5, 1.0)
+BETTER = 0.98
+COVERED = 0.9
+DAY_S = 86_400.0
+DAYS_MIN = 1.75
 
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
@@ -54,9 +60,9 @@ def forecast(times_unix_ns: Ints, values: Floats, *, limit: float | None, horizo
 
     times_unix_ns (T,) ascending, values (T,), NaN where nothing was said. limit: what it must not reach from below,
     None for none. The trend is Theil's and Sen's slope over medians of up to BLOCKS_MAX blocks of time, tested as Mann
-    and Kendall do, the variance widened for autocorrelation; without a significant trend the level goes on. The band
-    has three parts: noise within a block, wandering (how far blocks moved over as much time before), and the error of
-    the slope. Cost: one to two milliseconds. Raises ValueError for fewer than two values.
+    and Kendall do, the variance widened for autocorrelation; without a significant trend the level goes on, with the
+    season of the day where that did better. The band is of the forecast's own past errors, and of the error of the
+    slope. Cost: one to two milliseconds. Raises ValueError for fewer than two values.
     """
     said = np.isfinite(values)
     times, values = times_unix_ns[said], values[said].astype(np.float64)
@@ -67,13 +73,12 @@ def forecast(times_unix_ns: Ints, values: Floats, *, limit: float | None, horizo
     slope, z, error = _trend(at, level)
     is_trend = len(at) >= BLOCKS_MIN and abs(z) >= TREND_Z_MIN and _is_new_ground(level, slope)
     used = slope if is_trend else 0.0
-    rest = level - used * at
-    recent = rest[-RECENT:]
-    now = float(np.median(recent))
     ahead = np.linspace(0.0, horizon_s, STEPS + 1)[1:]
-    spread = _spread(values, seconds, rest, at, used, ahead, error if is_trend else 0.0)
-    mid = now + used * ahead
-    low, high = mid - BAND_NORMAL * spread, mid + BAND_NORMAL * spread
+    now, course, half, noise = _backtested(seconds, values - used * seconds, ahead)
+    mid = course + used * ahead
+    trend_off = error * ahead if is_trend else 0.0
+    half = np.sqrt(half**2 + (BAND_NORMAL * noise) ** 2 + (BAND_NORMAL * trend_off) ** 2)
+    low, high = mid - half, mid + half
     expected = earliest = latest = None
     if limit is not None and (used > 0 or now >= limit):
         expected, earliest, latest = (_reaches(ahead, line, limit, now) for line in (mid, high, low))
@@ -139,18 +144,63 @@ def _is_new_ground(level: Floats, slope: float) -> bool:
     return newest >= float(course[:-third].max()) and float(falls.max()) < DROP_SHARE * span and rises
 
 
-def _spread(
-    values: Floats, seconds: Floats, rest: Floats, at: Floats, slope: float, ahead: Floats, slope_error: float
-) -> Floats:
-    """Give the standard deviation of what is to come (H,)."""
-    off = values - slope * seconds
-    noise = float(np.std(off - np.interp(seconds, at, rest))) if len(at) > 1 else 0.0
-    block_s = max(float(at[-1] - at[0]) / max(len(at) - 1, 1), 1e-9)
-    lags = np.unique(np.linspace(1, max(1, len(rest) // 2), LAGS).astype(np.int64))
-    moved = np.maximum.accumulate([float(np.mean((rest[lag:] - rest[:-lag]) ** 2)) for lag in lags.tolist()])
-    wandering = np.interp(ahead, lags * block_s, moved)
-    spread: Floats = np.sqrt(noise**2 + wandering + (slope_error * ahead) ** 2)
-    return spread
+def _backtested(seconds: Floats, values: Floats, ahead: Floats) -> tuple[float, Floats, Floats, float]:
+    """Give the level now, the course to come (H,), half the width of its band (H,) and the noise around both.
+
+    From each moment of the past with enough before and after it, the rest is forecast by the mean of some
+    newest values, with all, half or none of how the same time yesterday went on. The one with the least mean error
+    goes on; the band holds the quantile of its own errors at each distance, corrected for how few of them are
+    independent (split conformal prediction: Vovk, Gammerman, Shafer, "Algorithmic Learning in a Random World").
+    """
+    count = min(BINS_MAX, len(values))
+    span = max(float(seconds[-1] - seconds[0]), 1e-9)
+    number = np.minimum(((seconds - seconds[0]) / span * count).astype(np.int64), count - 1)
+    held = np.bincount(number, minlength=count)
+    filled = np.flatnonzero(held)
+    course = np.interp(np.arange(count), filled, (np.bincount(number, values, minlength=count)[filled] / held[filled]))
+    bin_s = span / count
+    reach = max(1, min(math.ceil(float(ahead[-1]) / bin_s), count // 3))
+    leads = np.unique(np.linspace(1, reach, LAGS).astype(np.int64))
+    day = round(DAY_S / bin_s) if span >= DAYS_MIN * DAY_S else 0
+    widths = [one for one in WIDTHS if one <= max(1, count // 8)]
+    first = day + widths[-1]
+    origins = np.arange(first, count - reach)
+    if not len(origins):
+        wide = np.full(len(ahead), BAND_NORMAL * float(course.std()))
+        return float(course[-1]), np.full(len(ahead), course[-1]), wide, 0.0
+    sums = np.concatenate(([0.0], np.cumsum(course)))
+    best, chosen, off = np.inf, (1, 0.0), np.empty((0, 0))
+    for width in widths:
+        level = np.full(count, course[0])
+        level[width - 1 :] = (sums[width:] - sums[:-width]) / width
+        rest = course[origins[:, None] + leads] - level[origins, None]
+        yesterday = course[origins[:, None] + leads - day] - level[origins - day, None] if day else None
+        for share in SHARES if day else (0.0,):
+            errors = rest if yesterday is None or share == 0.0 else rest - share * yesterday
+            mean = float(np.abs(errors).mean())
+            if mean < BETTER * best:
+                best, chosen, off = mean, (width, share), errors
+    alone = _independent(off[:, -1], reach)
+    level_of_band = min(1.0, COVERED * (alone + 1) / alone)
+    half = np.maximum.accumulate(np.quantile(np.abs(off), level_of_band, axis=0))
+    bins = ahead / bin_s
+    grown = np.sqrt(np.maximum(bins / leads[-1], 1.0))  # beyond what was tried the band widens like wandering does
+    width, share = chosen
+    now = float(course[-width:].mean())
+    coming = np.full(len(ahead), now)
+    if share:
+        ago = np.minimum(count - 1 + bins - day * np.ceil(np.maximum(bins, 1e-9) / day), count - 1)
+        coming += share * (np.interp(ago, np.arange(count), course) - course[count - day - width : count - day].mean())
+    return now, coming, np.interp(bins, leads, half) * grown, float(np.std(values - course[number]))
+
+
+def _independent(errors: Floats, reach: int) -> float:
+    """Give how many independent errors (T,) of overlapping forecasts are worth, by their first autocorrelation."""
+    apart = errors - errors.mean()
+    power = float((apart * apart).sum())
+    alike = float((apart[1:] * apart[:-1]).sum()) / power if power > 0 else 0.0
+    alike = min(max(alike, 0.0), 0.999)
+    return max(len(errors) * (1 - alike) / (1 + alike), len(errors) / reach, 1.0)
 
 
 def _reaches(ahead: Floats, line: Floats, limit: float, now: float) -> float | None:
