@@ -82,3 +82,18 @@ def test_another_unit_scales_the_forecast_and_nothing_else() -> None:
     scaled = forecast(_times(300), values * 2.0**20, limit=5.0 * 2.0**20, horizon_s=24 * HOUR_S)
     assert plain.z == scaled.z
     assert plain.time_to_limit_s == scaled.time_to_limit_s
+
+
+def test_a_daily_course_goes_on_tomorrow_as_it_did_today() -> None:
+    random = np.random.default_rng(9)
+    times, day = _times(3 * 288, 300.0), 2 * np.pi * np.arange(3 * 288) / 288
+    values = 10 + 3 * np.sin(day) + random.normal(0, 0.1, len(day))
+    known = 2 * 288 + 60
+    ahead = forecast(times[:known], values[:known], limit=None, horizon_s=6 * HOUR_S)
+    coming = values[known : known + 72]
+    mid, low, high = (
+        np.interp(times[known : known + 72], ahead.times_unix_ns, one) for one in (ahead.mid, ahead.low, ahead.high)
+    )
+    assert np.abs(coming - mid).mean() < 0.2 * np.abs(coming - values[known - 1]).mean()
+    assert ((coming >= low) & (coming <= high)).mean() > 0.8
+    assert float((high - low).max()) < 3
