@@ -27,6 +27,7 @@ NAMES = (
     "log_anomalies",
     "metric_anomalies",
     "metric_speed",
+    "metric_stream",
     "metric_forecasts",
     "nab",
     "trace_anomalies",
