@@ -5,13 +5,16 @@ Enters: an IncidentWindow, however partial. Leaves: a Ranking. Decides nothing a
 
 from __future__ import annotations
 
-from watchkeeper.diagnose.base import Ranker, Ranking
+from dataclasses import replace
+
+from watchkeeper.diagnose.base import Proof, Ranker, Ranking
 from watchkeeper.diagnose.rank.changes import weighed_by_changes
 from watchkeeper.diagnose.rank.registry import ranker
 from watchkeeper.diagnose.window import IncidentWindow
 
 DEFAULT = "combined"
 WITHOUT_TELEMETRY = "findings"
+CONFIDENCE_MAX = 0.99
 
 
 class Diagnoser:
@@ -28,5 +31,22 @@ class Diagnoser:
     def diagnose(self, window: IncidentWindow) -> Ranking:
         """Give the causes, likeliest first; abstains when there is no candidate or the evidence is too thin."""
         if window.findings and not (window.series or window.events or window.gaps):
-            return weighed_by_changes(window, self._without_telemetry.rank(window))
-        return weighed_by_changes(window, self.ranker.rank(window))
+            return numbered(weighed_by_changes(window, self._without_telemetry.rank(window)))
+        return numbered(weighed_by_changes(window, self.ranker.rank(window)))
+
+
+def numbered(ranking: Ranking) -> Ranking:
+    """Number all proofs E1, E2, ... in the order of the causes, and bound confidence: nothing here is certain."""
+    count = 0
+
+    def ids(proofs: tuple[Proof, ...]) -> tuple[Proof, ...]:
+        nonlocal count
+        first, count = count + 1, count + len(proofs)
+        return tuple(replace(proof, id=f"E{first + place}") for place, proof in enumerate(proofs))
+
+    causes = []
+    for cause in ranking.causes:
+        speak_for, speak_against = ids(cause.evidence_for), ids(cause.evidence_against)
+        sure = min(cause.confidence, CONFIDENCE_MAX)
+        causes.append(replace(cause, confidence=sure, evidence_for=speak_for, evidence_against=speak_against))
+    return replace(ranking, causes=tuple(causes))

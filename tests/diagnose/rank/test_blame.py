@@ -20,7 +20,7 @@ def test_the_slow_one_at_the_end_of_the_chain_is_blamed_with_evidence():
     assert first.indicators[0].name == "latency"
     assert first.indicators[0].kind is IndicatorKind.METRIC
     texts = " ".join(proof.text for proof in first.evidence_for)
-    assert "latency of store rose from 0.02 to 0.2" in texts
+    assert "latency of store rose from 20 ms to 228 ms" in texts
     assert "web, where the incident is felt, depends on it through cart" in texts
     assert first.evidence_for[0].points
 

@@ -102,5 +102,8 @@ def test_a_change_lets_a_hesitant_ranking_speak() -> None:
 
 def test_the_diagnoser_weighs_changes_too() -> None:
     ranking = Diagnoser().diagnose(changed(FRONT, 10.0, WINDOW))
+    proofs = [proof.id for cause in ranking.causes for proof in (*cause.evidence_for, *cause.evidence_against)]
+    assert proofs == [f"E{place}" for place in range(1, len(proofs) + 1)]
+    assert all(cause.confidence < 1.0 for cause in ranking.causes)
     front = next(cause for cause in ranking.causes if cause.node == FRONT)
     assert front.indicators[0].kind is IndicatorKind.CHANGE

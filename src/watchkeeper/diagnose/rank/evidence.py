@@ -91,6 +91,10 @@ def told(window: IncidentWindow, account: Account) -> Ranking:
     )
 
 
+Z_TOLD_MAX = 1_000.0
+_SIZES = (("GiB", 2**30), ("MiB", 2**20), ("KiB", 2**10))
+
+
 def short(node: str) -> str:
     """Give a node's name without its kind."""
     return node.partition(":")[2] or node
@@ -101,14 +105,32 @@ def number(value: float) -> str:
     return f"{value:.3g}"
 
 
+def figure(value: float, unit: str) -> str:
+    """Give a value with its UCUM unit as people read it; annotations and the unit 1 are not said.
+
+    >>> figure(0.65, "1"), figure(90_800_000.0, "By"), figure(0.0041, "s"), figure(3.0, "{request}")
+    ('0.65', '86.6 MiB', '4.1 ms', '3')
+    """
+    if unit == "By":
+        for name, size in _SIZES:
+            if abs(value) >= size:
+                return f"{number(value / size)} {name}"
+    if unit == "s" and 0.0 < abs(value) < 1.0:
+        return f"{number(value * 1e3)} ms"
+    return number(value) if unit == "1" or "{" in unit or not unit else f"{number(value)} {unit}"
+
+
+def change_text(one: Deviation) -> str:
+    """Say from what to what a metric changed."""
+    verb = "rose" if one.sign > 0 else "fell"
+    usual, during = figure(one.usual, one.series.unit), figure(one.during, one.series.unit)
+    return f"{one.series.name} of {short(one.node)} {verb} from {usual} to {during}"
+
+
 def changed(one: Deviation) -> str:
     """Say how a metric changed, in its own unit and in its usual changes."""
-    unit = f" {one.series.unit}" if one.series.unit and not one.series.unit.startswith("{") else ""
-    verb = "rose" if one.sign > 0 else "fell"
-    return (
-        f"{one.series.name} of {short(one.node)} {verb} from {number(one.usual)} to {number(one.during)}{unit}, "
-        f"{one.z:,.1f} times its usual changes"
-    )
+    times = f"{one.z:,.1f} times its" if one.z < Z_TOLD_MAX else "far beyond its"
+    return f"{change_text(one)}, {times} usual changes"
 
 
 def _for(window: IncidentWindow, account: Account, node: str, proofs: _Proofs) -> tuple[Proof, ...]:

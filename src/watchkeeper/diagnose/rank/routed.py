@@ -17,6 +17,7 @@ from watchkeeper.diagnose.category.kinds import FAMILIES, FaultKinds, shipped
 from watchkeeper.diagnose.rank.calibration import fit_curve
 from watchkeeper.diagnose.rank.deviation import Deviation
 from watchkeeper.diagnose.rank.events import LostStep
+from watchkeeper.diagnose.rank.evidence import change_text
 from watchkeeper.diagnose.rank.families import Evidence, evidence, shift_strength
 from watchkeeper.diagnose.rank.gaps import Rise
 from watchkeeper.diagnose.rank.order import in_order, tie_key
@@ -183,7 +184,7 @@ def _wait_text(one: Rise) -> str:
 
 
 def _shift_text(shift: Deviation) -> str:
-    return f"{shift.series.name} rose from {shift.usual:.4g} to {shift.during:.4g} {shift.series.unit}".rstrip() + "."
+    return f"{change_text(shift)}."
 
 
 def _work_text(work: Rise) -> str:
