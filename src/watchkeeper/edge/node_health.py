@@ -1,7 +1,7 @@
 """Sends the health of this node to a collector: new events and troubles as logs, readings of GPUs as metrics.
 
-Enters: HostHealths, one a look. Leaves: OTLP over HTTP to /v1/logs and /v1/metrics of one address. A trouble that goes
-on is told again only once it has changed, or after an hour. Keeps nothing on disk: what a collector that cannot be
+Enters: HostHealths, one a look. Leaves: OTLP over HTTP to /v1/logs and /v1/metrics of one address: a heartbeat with each
+look, new events, and troubles. A trouble that goes on is told again only once it has changed, or after an hour. Keeps nothing on disk: what a collector that cannot be
 reached would have had is the caller's to keep.
 """
 
@@ -41,10 +41,8 @@ class NodeHealthSender:
         """Send one look: how many log records and metric points were taken. Raises as Sender.send does."""
         now_unix_ns = health.time_unix_ns
         known = [key for key, at in self._told.items() if now_unix_ns - at < _AGAIN_S * 1e9]
-        records = otlp.log_records(health, known)
-        taken = 0
-        if records:
-            taken = self._logs.send(otlp.encode_logs(records, observed_unix_ns=now_unix_ns), len(records)).accepted
+        records = [otlp.heartbeat(health), *otlp.log_records(health, known)]
+        taken = self._logs.send(otlp.encode_logs(records, observed_unix_ns=now_unix_ns), len(records)).accepted
         current = otlp.trouble_keys(health)
         self._told = {key: self._told[key] if key in known else now_unix_ns for key in current}
         points = otlp.metric_points(health)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import io
+import ipaddress
 import re
 import secrets
 import tarfile
@@ -24,15 +25,27 @@ from watchkeeper.host.survey import HostHealth
 from watchkeeper.version import __version__
 
 _FORMS: tuple[tuple[str, str], ...] = (
-    ("secret", r"(?i)(?<=token[=: ])\S+|(?<=password[=: ])\S+|(?<=secret[=: ])\S+|(?<=authorization: )\S+ \S+"),
-    ("uuid", r"\b(?:GPU-|MIG-)?[0-9a-fA-F]{8}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{12}\b"),
-    ("mac", r"\b(?:[0-9a-fA-F]{2}:){5,7}[0-9a-fA-F]{2}\b"),
-    ("ip", r"\b(?:\d{1,3}\.){3}\d{1,3}\b"),
-    ("ip", r"\b(?:[0-9a-fA-F]{1,4}:){3,7}:?[0-9a-fA-F]{1,4}\b|\b(?:[0-9a-fA-F]{1,4}:){1,7}:[0-9a-fA-F]{0,4}"),
-    ("mail", r"\b[\w.+-]+@[\w-]+\.[\w.]+\b"),
-    ("user", r"(?<=/home/)[^/\s\"]+|(?<=/Users/)[^/\s\"]+"),
+    ("secret", r"(?i)\b(?:token|password|passwd|secret|api[_-]?key|authorization)\b[\"']?\s*[=:]\s*(?P<what>\S.*)"),
+    (
+        "uuid",
+        r"(?P<what>\b(?:GPU-|MIG-)?[0-9a-fA-F]{8}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{12}\b)",
+    ),
+    ("mac", r"(?P<what>\b(?:[0-9a-fA-F]{2}:){5,7}[0-9a-fA-F]{2}\b)"),
+    ("ip", r"(?P<what>\b(?:\d{1,3}\.){3}\d{1,3}\b)"),
+    ("ip", r"(?P<what>(?<![\w:])[0-9a-fA-F]*:[0-9a-fA-F]*:[0-9a-fA-F:]*(?![\w:]))"),
+    ("mail", r"(?P<what>\b[\w.+-]+@[\w-]+\.[\w.]+\b)"),
+    ("user", r"/(?:home|Users)/(?P<what>[^/\s\"]+)"),
 )
 _PCI = re.compile(r"[0-9a-fA-F]{4,8}:[0-9a-fA-F]{2}:[0-9a-fA-F]{2}(?:\.[0-7])?")
+
+
+def _is_address(text: str) -> bool:
+    """Tell an address of the internet from a time of day or a version that looks like one."""
+    try:
+        ipaddress.ip_address(text)
+    except ValueError:
+        return False
+    return text != "::"
 
 
 def redactor(host: str, salt: bytes) -> Callable[[str], str]:
@@ -46,11 +59,15 @@ def redactor(host: str, salt: bytes) -> Callable[[str], str]:
     """
     forms = [(kind, re.compile(form)) for kind, form in _FORMS]
     if host:
-        forms.insert(0, ("host", re.compile(rf"(?<![\w-]){re.escape(host)}(?![\w-])")))
+        forms.insert(0, ("host", re.compile(rf"(?P<what>(?<![\w-]){re.escape(host)}(?![\w-]))")))
 
-    def mark(kind: str, text: str) -> str:
+    def mark(kind: str, match: re.Match[str]) -> str:
+        text = match["what"]
+        if kind == "ip" and not _is_address(text):
+            return match[0]
         digest = hashlib.blake2b(text.lower().encode(), key=salt[:64], digest_size=4).hexdigest()
-        return f"<{kind}-{digest}>"
+        start = match.start("what") - match.start()
+        return f"{match[0][:start]}<{kind}-{digest}>{match[0][start + len(text) :]}"
 
     def redact(text: str) -> str:
         kept: list[str] = []
@@ -62,7 +79,7 @@ def redactor(host: str, salt: bytes) -> Callable[[str], str]:
         # Addresses on the PCI bus look like parts of IPv6 addresses and identify nobody.
         text = _PCI.sub(hide, text)
         for kind, form in forms:
-            text = form.sub(lambda match, kind=kind: mark(kind, match[0]), text)  # type: ignore[misc]
+            text = form.sub(lambda match, kind=kind: mark(kind, match), text)  # type: ignore[misc]
         return re.sub("\x00(\\d+)\x00", lambda match: kept[int(match[1])], text)
 
     return redact

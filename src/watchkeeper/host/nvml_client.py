@@ -7,6 +7,7 @@ none. The worker lives from reading to reading, for the driver's own events woul
 
 from __future__ import annotations
 
+import contextlib
 import json
 import selectors
 import subprocess
@@ -25,6 +26,7 @@ class NvmlClient:
         self._library = library
         self._timeout_s = timeout_s
         self._worker: subprocess.Popen[bytes] | None = None
+        self._dying: list[subprocess.Popen[bytes]] = []
 
     def __enter__(self) -> NvmlClient:
         return self
@@ -61,11 +63,16 @@ class NvmlClient:
     def close(self) -> None:
         """End the worker."""
         worker, self._worker = self._worker, None
+        for dying in self._dying:
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                dying.wait(timeout=0.2)
+        self._dying = []
         if worker is None:
             return
         assert worker.stdin is not None
         assert worker.stdout is not None
-        worker.stdin.close()
+        with contextlib.suppress(OSError):
+            worker.stdin.close()
         try:
             worker.wait(timeout=2.0)
         except subprocess.TimeoutExpired:
@@ -89,8 +96,9 @@ class NvmlClient:
             # A process in uninterruptible sleep dies when the driver lets it; nobody waits for that.
             for pipe in (worker.stdin, worker.stdout):
                 if pipe is not None:
-                    pipe.close()
-            worker.poll()
+                    with contextlib.suppress(OSError):
+                        pipe.close()
+            self._dying = [each for each in (*self._dying, worker) if each.poll() is None]
 
     def _broken(self) -> GpuSnapshot:
         self._kill()

@@ -82,6 +82,15 @@ def log_records(health: HostHealth, known: Iterable[str] = ()) -> list[LogRecord
     return records
 
 
+def heartbeat(health: HostHealth) -> LogRecord:
+    """Give the record that says how the node fares now; sent at every look, it lets a centre learn what is usual."""
+    troubles = len(trouble_keys(health))
+    body = f"Health of the node: GPUs {health.state.value}, {troubles} checks in trouble"
+    more = {"watchkeeper.health": health.state.value, "watchkeeper.gpus": len(health.gpus)}
+    resource = tuple(host_resource(health).items())
+    return LogRecord(resource, health.time_unix_ns, 9, "INFO", body, "host.health", more)
+
+
 def trouble_keys(health: HostHealth) -> set[str]:
     """Name the troubles of a look, so that the next one can leave out those that go on."""
     return {_key(check) for check in health.all_checks if check.status in {CheckStatus.WARN, CheckStatus.FAIL}}
