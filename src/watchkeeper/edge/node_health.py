@@ -1,8 +1,8 @@
 """Sends the health of this node to a collector: new events and troubles as logs, readings of GPUs as metrics.
 
-Enters: HostHealths, one a look. Leaves: OTLP over HTTP to /v1/logs and /v1/metrics of one address: a heartbeat with each
-look, new events, and troubles. A trouble that goes on is told again only once it has changed, or after an hour. Keeps nothing on disk: what a collector that cannot be
-reached would have had is the caller's to keep.
+Enters: HostHealths, one a look. Leaves: OTLP over HTTP to /v1/logs and /v1/metrics of one address: a heartbeat with
+each look, new events, troubles. A trouble that goes on is told again only once it has changed, or after an hour.
+Keeps nothing on disk: what a collector that cannot be reached would have had is the caller's to keep.
 """
 
 from __future__ import annotations
