@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import re
 import socket
 import time
@@ -422,28 +421,6 @@ def test_token_is_asked_for_and_taken(quiet: Product, view: Open) -> None:
     page.get_by_label("Token", exact=True).fill(secret)
     page.keyboard.press("Enter")
     expect(page.locator("[data-verdict=none]")).to_be_visible()
-
-
-@pytest.mark.skipif(os.environ.get("WATCHKEEPER_PICTURES") != "1", reason="WATCHKEEPER_PICTURES is not 1")
-def test_picture_of_home_and_of_a_finding(tmp_path: Path, view: Open) -> None:
-    folder = ROOT / "docs" / "images"
-    folder.mkdir(parents=True, exist_ok=True)
-    shop = Busy(tmp_path / "home", ("frontend", "catalogue", "cart"))
-    try:
-        page = view(shop.product, size={"width": 1400, "height": 1100}, scheme="dark").open("/")
-        deadline = time.monotonic() + 40
-        while time.monotonic() < deadline:
-            for sender in (shop.sender, *shop.others):
-                _usual_half_second(sender)
-            page.wait_for_timeout(350)
-        page.screenshot(path=folder / "home.png")
-        chosen = max(shop.findings, key=lambda one: (one["kind"] == "log.error.rate", one["count"]))
-        page.goto(f"{shop.product.url}/findings/{chosen['id']}")
-        page.locator("[data-evidence]").wait_for()
-        page.wait_for_timeout(500)
-        page.screenshot(path=folder / "finding.png")
-    finally:
-        shop.stop()
 
 
 def _usual_half_second(sender: Sender) -> None:

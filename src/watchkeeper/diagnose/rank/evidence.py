@@ -91,7 +91,7 @@ def told(window: IncidentWindow, account: Account) -> Ranking:
     )
 
 
-Z_TOLD_MAX = 1_000.0
+Z_TOLD_MAX = 500.0
 _SIZES = (("GiB", 2**30), ("MiB", 2**20), ("KiB", 2**10))
 
 
