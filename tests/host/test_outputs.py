@@ -98,7 +98,8 @@ def test_throttling_is_told_once_while_it_goes_on(sick, gpu_node, settings):
 
 def test_the_heartbeat_is_of_the_host_and_says_the_state(sick):
     beat = otlp.heartbeat(sick)
-    assert beat.body == "Health of the node: GPUs critical, 3 checks in trouble"
+    assert (beat.attributes["watchkeeper.health"], beat.attributes["watchkeeper.checks.troubled"]) == ("critical", 3)
+    assert beat.body == "Heartbeat of the node's health"
     assert entity_from_resource(dict(beat.resource)).key == "service=watchkeeper-node|node=gpu-node-17"
 
 
@@ -109,7 +110,11 @@ def test_readings_are_metrics_of_the_gpu(sick):
     metrics = {metric.name: metric for metric in request.resource_metrics[1].scope_metrics[0].metrics}
     assert metrics["hw.temperature"].gauge.data_points[0].as_double == 41
     assert metrics["hw.gpu.memory.usage"].unit == "By"
-    assert metrics["hw.gpu.throttle_reasons"].gauge.data_points[0].as_double == 0x40
+    throttled = metrics["hw.gpu.throttled"].gauge.data_points
+    slowed = {point.attributes[0].value.string_value: point.as_double for point in throttled}
+    assert slowed == {
+        "hardware slowdown": 0, "software thermal slowdown": 0, "hardware thermal slowdown": 1, "hardware power brake": 0,
+    }  # fmt: skip
     assert metrics["hw.errors"].sum.is_monotonic
     assert "hw.energy" not in metrics
     points = sum(

@@ -16,7 +16,7 @@ from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import ExportM
 from opentelemetry.proto.metrics.v1.metrics_pb2 import AggregationTemporality
 
 from watchkeeper.host.check import Check, CheckSeverity, CheckStatus
-from watchkeeper.host.gpu import Gpu
+from watchkeeper.host.gpu import THROTTLE_HARDWARE, THROTTLE_REASONS, THROTTLE_THERMAL, Gpu
 from watchkeeper.host.kernel_events import KernelEvent
 from watchkeeper.host.survey import GpuHealth, HealthState, HostHealth
 from watchkeeper.host.xid import xid_entry
@@ -24,6 +24,7 @@ from watchkeeper.version import __version__
 
 SCOPE = "watchkeeper.host"
 SERVICE = "watchkeeper-node"
+_SLOWED = {bit for bit in THROTTLE_REASONS if bit & (THROTTLE_HARDWARE | THROTTLE_THERMAL)}
 _SEVERITIES = {
     CheckSeverity.INFO: (9, "INFO"),
     CheckSeverity.UNKNOWN: (13, "WARN"),
@@ -83,10 +84,16 @@ def log_records(health: HostHealth, known: Iterable[str] = ()) -> list[LogRecord
 
 
 def heartbeat(health: HostHealth) -> LogRecord:
-    """Give the record that says how the node fares now; sent at every look, it lets a centre learn what is usual."""
-    troubles = len(trouble_keys(health))
-    body = f"Health of the node: GPUs {health.state.value}, {troubles} checks in trouble"
-    more = {"watchkeeper.health": health.state.value, "watchkeeper.gpus": len(health.gpus)}
+    """Give the record that says how the node fares now; sent at every look, it lets a centre learn what is usual.
+
+    The body is always the same, and how it fares stands in the attributes: a changed body would be a new template.
+    """
+    body = "Heartbeat of the node's health"
+    more = {
+        "watchkeeper.health": health.state.value,
+        "watchkeeper.gpus": len(health.gpus),
+        "watchkeeper.checks.troubled": len(trouble_keys(health)),
+    }
     resource = tuple(host_resource(health).items())
     return LogRecord(resource, health.time_unix_ns, 9, "INFO", body, "host.health", more)
 
@@ -196,7 +203,6 @@ def gpu_points(health: GpuHealth) -> Iterator[Point]:
         ("hw.energy", "J", None if gpu.energy_mj is None else gpu.energy_mj / 1000, True, {}),
         ("hw.gpu.clock", "MHz", gpu.clock_sm_mhz, False, {"domain": "sm"}),
         ("hw.gpu.clock", "MHz", gpu.clock_memory_mhz, False, {"domain": "memory"}),
-        ("hw.gpu.throttle_reasons", "1", gpu.throttle_reasons, False, {}),
         ("hw.gpu.violation.time", "ns", gpu.power_violation_ns, True, {"reason": "power"}),
         ("hw.gpu.violation.time", "ns", gpu.thermal_violation_ns, True, {"reason": "thermal"}),
         ("hw.errors", "{error}", gpu.ecc_corrected_volatile, True, {"error.type": "corrected"}),
@@ -210,6 +216,9 @@ def gpu_points(health: GpuHealth) -> Iterator[Point]:
     for name, unit, value, monotonic, attributes in rows:
         if value is not None:
             yield Point(name, unit, float(value), monotonic, attributes)
+    for bit, reason in THROTTLE_REASONS.items():
+        if gpu.throttle_reasons is not None and bit in _SLOWED:
+            yield Point("hw.gpu.throttled", "1", float(bool(gpu.throttle_reasons & bit)), False, {"reason": reason})
     states = {"ok": HealthState.HEALTHY, "degraded": HealthState.WARNING, "failed": HealthState.CRITICAL}
     for state, ours in states.items():
         yield Point("hw.status", "1", float(health.state is ours), False, {"hw.state": state})
