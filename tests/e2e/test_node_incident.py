@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+import pytest
 from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsServiceRequest
 from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import ExportMetricsServiceRequest
 
@@ -20,7 +21,7 @@ from watchkeeper.settings import Settings
 
 SECOND_NS = 10**9
 STEP_S = 10
-QUIET_STEPS, BROKEN_STEPS = 40, 12
+QUIET_STEPS, BROKEN_STEPS = 60, 18
 HOST = {"service.name": "trainer", "host.name": "gpu-node-17"}
 
 
@@ -61,6 +62,7 @@ class Job:
         )
 
 
+@pytest.mark.slow
 def test_a_gpu_fault_and_the_job_it_slows_are_one_incident(tmp_path: Path) -> None:
     product = Product(tmp_path / "home", detect_warmup_s=60, metric_warmup_s=120, finding_close_s=3600)
     start_unix_ns = time.time_ns() - (QUIET_STEPS + BROKEN_STEPS) * STEP_S * SECOND_NS
@@ -88,14 +90,14 @@ def test_a_gpu_fault_and_the_job_it_slows_are_one_incident(tmp_path: Path) -> No
 
         def told() -> bool:
             live = product.get("/api/v1/incidents", state="live")["items"]
-            return len(live) == 1 and live[0]["category"] == "hardware_gpu"
+            ours = [set(each["services"]) == {"trainer", "watchkeeper-node"} for each in live]
+            return ours == [True] and live[0]["category"] == "hardware_gpu"
 
         wait_for(told, what="one incident of the GPU")
         (incident,) = product.get("/api/v1/incidents", state="live")["items"]
         whole = product.get(f"/api/v1/incidents/{incident['id']}")
     finally:
         product.stop()
-    assert set(whole["services"]) == {"trainer", "watchkeeper-node"}
     assert {"host:gpu-node-17", "gpu:GPU-00000001-2222-3333-4444-555555555555"} <= set(whole["nodes"])
     titles = " ".join(finding["title"] for finding in whole["findings"])
     assert "GSP_RPC_TIMEOUT" in titles

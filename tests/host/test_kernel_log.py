@@ -116,6 +116,20 @@ def test_the_journal_serves_where_kmsg_does_not(node):
     )
 
 
+def test_the_follower_asks_the_journal_only_for_what_is_new(node):
+    (node.root / "dev/kmsg").unlink()
+
+    def row(second: int, text: str) -> str:
+        return orjson.dumps({"__REALTIME_TIMESTAMP": str(second * 10**6), "MESSAGE": text}).decode() + "\n"
+
+    command = "journalctl -k -b -o json --no-pager"
+    node.answer(command, row(1_800_000_001, "first"))
+    node.answer(f"{command} --since @1800000001", row(1_800_000_001, "first") + row(1_800_000_002, "second"))
+    node.answer(f"{command} --since @1800000002", "")
+    follower = KernelFollower(node.machine)
+    assert [[line.text for line in follower.take().lines] for _ in range(3)] == [["first"], ["second"], []]
+
+
 def test_without_any_source_the_reasons_are_told(node):
     (node.root / "dev/kmsg").unlink()
     log = read_kernel_log(node.machine)

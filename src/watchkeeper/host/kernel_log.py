@@ -16,6 +16,7 @@ from typing import NamedTuple
 from watchkeeper.host.machine import Machine
 
 KMSG = "/dev/kmsg"
+JOURNAL = "journalctl -k"
 FILES = ("/var/log/kern.log", "/var/log/messages", "/var/log/syslog", "/var/log/dmesg")
 _RECORD_BYTES_MAX = 8192
 _FILE_BYTES_MAX = 8 << 20
@@ -43,16 +44,17 @@ class KernelLog(NamedTuple):
     trouble: str = ""
 
 
-def read_kernel_log(machine: Machine) -> KernelLog:
-    """Read the log of this boot from the first source that can be read."""
+def read_kernel_log(machine: Machine, *, since_unix_ns: int = 0) -> KernelLog:
+    """Read the log of this boot from the first source that can be read; of the journal only from `since_unix_ns` on."""
     troubles = []
     trouble = machine.readable(KMSG)
     if not trouble:
         return KernelLog(tuple(_read_kmsg(machine)), KMSG)
     troubles.append(f"{KMSG}: {trouble}")
-    answer = machine.run(("journalctl", "-k", "-b", "-o", "json", "--no-pager"), 20.0)
-    if answer is not None and answer.ok and answer.stdout.strip():
-        return KernelLog(tuple(_journal_lines(answer.stdout)), "journalctl -k")
+    since = ("--since", f"@{since_unix_ns // _SECOND_NS}") if since_unix_ns else ()
+    answer = machine.run(("journalctl", "-k", "-b", "-o", "json", "--no-pager", *since), 20.0)
+    if answer is not None and answer.ok and (answer.stdout.strip() or since):
+        return KernelLog(tuple(_journal_lines(answer.stdout)), JOURNAL)
     troubles.append("journalctl: " + ("not there" if answer is None else "tells nothing of the kernel"))
     for name in FILES:
         trouble = machine.readable(name)
@@ -159,12 +161,14 @@ class KernelFollower:
 
     def __init__(self, machine: Machine) -> None:
         self._machine = machine
-        self._descriptor: int | None = None
         self._seen: set[KernelLine] = set()
+        self._since_unix_ns = 0
 
     def take(self) -> KernelLog:
         """Read what is new; of a source that cannot be followed by position, all is read and known lines left out."""
-        log = read_kernel_log(self._machine)
+        log = read_kernel_log(self._machine, since_unix_ns=self._since_unix_ns)
         fresh = tuple(line for line in log.lines if line not in self._seen)
-        self._seen = set(log.lines)
+        if log.source == JOURNAL and log.lines:
+            self._since_unix_ns = log.lines[-1].time_unix_ns
+        self._seen = set(log.lines) if log.lines else self._seen
         return log._replace(lines=fresh)
