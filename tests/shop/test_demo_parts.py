@@ -51,6 +51,17 @@ def finding(service: str = "payment", identity: str = "f1", last_unix_ns: int = 
     }
 
 
+def incident(blamed: str, last_unix_ns: int = 0) -> dict[str, Any]:
+    cause = {"node": blamed, "confidence": 0.9, "indicator": "span.error.ratio"} if blamed else None
+    return {
+        "id": "i1",
+        "title": "payment: half of POST /charges fails",
+        "severity": "critical",
+        "cause": cause,
+        "last_unix_ns": str(last_unix_ns or time.time_ns() + 10**9),
+    }
+
+
 def test_find_shop_tells_where_it_looked(tmp_path: Path) -> None:
     assert (find_shop(None) / "shop" / "web.py").is_file()
     with pytest.raises(DemoError, match="--shop") as told:
@@ -167,6 +178,8 @@ class FakeApi:
     def __init__(self) -> None:
         self.state = "watching"
         self.findings: list[dict[str, Any]] = []
+        self.incidents: list[dict[str, Any]] = []
+        self.blamed = "service:payment"
         self.status = 200
         api = self
 
@@ -182,6 +195,7 @@ class FakeApi:
                     "/api/v1/status": {"learning": learning},
                     "/api/v1/services": {"items": []},
                     "/api/v1/findings": {"items": api.findings},
+                    "/api/v1/incidents": {"items": api.incidents},
                 }
                 self.answer(api.status, answers[path])
 
@@ -192,6 +206,7 @@ class FakeApi:
                     return
                 known = {"service": "payment", "start_unix_ns": time.time_ns(), "parameters": {}, **wish}
                 api.findings = [finding(identity="later", service="payment"), *api.findings]
+                api.incidents = [incident(api.blamed), *api.incidents]
                 self.answer(201, known)
 
             def answer(self, status: int, body: dict[str, Any]) -> None:
@@ -240,23 +255,29 @@ def make_demo(api: FakeApi, folder: Path, written: io.StringIO, fault: str = "er
     return demo
 
 
-def test_plays_to_the_finding(playing: tuple[Demo, io.StringIO], api: FakeApi) -> None:
+def test_plays_to_the_incident_that_names_the_cause(playing: tuple[Demo, io.StringIO], api: FakeApi) -> None:
     demo, written = playing
     api.findings = [finding(identity="old", service="payment")]
+    api.incidents = [incident("service:cart", last_unix_ns=1)]
     assert demo.play(once=True)
     text = written.getvalue()
     assert "s after the fault a finding points at payment" in text
+    assert "s after the fault an incident names service:payment as its cause" in text
+    assert "/incidents/i1" in text
+    assert "service:cart" not in text, "an incident of before the fault is not told"
     assert text.count("a line never seen") == 1, "what was there before the fault is not told as found"
 
 
-def test_says_so_when_nothing_points_at_the_fault(
-    playing: tuple[Demo, io.StringIO], api: FakeApi, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("blamed", ["", "service:payment"], ids=["no cause named", "another cause named"])
+def test_says_so_when_no_incident_names_the_cause(
+    playing: tuple[Demo, io.StringIO], api: FakeApi, monkeypatch: pytest.MonkeyPatch, blamed: str
 ) -> None:
     demo, written = playing
+    api.blamed = blamed
     monkeypatch.setattr(demo_module, "ANSWER_S", 0.3)
     monkeypatch.setattr(demo, "_wish", {"kind": "latency", "service": "cart", "seconds": 60})
     assert not demo.play(once=True)
-    assert "No finding points at cart" in written.getvalue()
+    assert "No incident names service:cart" in written.getvalue()
 
 
 def test_learning_that_does_not_end_is_told(
