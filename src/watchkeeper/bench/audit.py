@@ -12,6 +12,20 @@ from watchkeeper.bench.excluded import EXCLUDED
 from watchkeeper.datasets.catalogue import DATA_SETS
 from watchkeeper.diagnose.rank.registry import RANKERS
 
+WANTED = (
+    "failure-prevention",
+    "failure-prediction",
+    "anomaly-detection",
+    "localization",
+    "category",
+    "report",
+    "questioning",
+    "mitigation",
+    "command",
+    "script",
+    "automatic-execution",
+)
+"""The tasks of AIOps that the harness is to cover (taxonomy of arXiv 2507.12472)."""
 STAGES = ("failure perception", "root cause analysis", "assisted remediation")
 
 
@@ -20,6 +34,11 @@ def audit(known: Catalogue) -> list[str]:
     complaints: list[str] = []
     data = [known.data.get(name) for name in known.data]
     models = [known.models.get(name) for name in known.models]
+    complaints += [
+        f"the task {name} is neither measured nor excluded"
+        for name in WANTED
+        if name not in known.tasks and f"task:{name}" not in EXCLUDED
+    ]
     for name in known.tasks:
         mine = [each for each in data if each.task == name]
         if not mine and f"task:{name}" not in EXCLUDED:
@@ -49,7 +68,8 @@ def product() -> list[str]:
 
 
 def _uncovered(known: Catalogue) -> list[str]:
-    covered = {name for each in known.models for name in known.models.get(each).covers}
+    covered = {f"task:{name}" for name in known.tasks}
+    covered |= {name for each in known.models for name in known.models.get(each).covers}
     for each in known.data:
         data = known.data.get(each)
         covered |= {*data.covers, *(f"dataset:{name}" for name in data.sources)}

@@ -9,7 +9,6 @@ from __future__ import annotations
 import datetime
 import math
 import time
-from collections import defaultdict
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
@@ -19,6 +18,7 @@ from watchkeeper.bench.base import Figure, Measured, Place
 from watchkeeper.bench.cells import Cell
 from watchkeeper.bench.forms import FORMS
 from watchkeeper.bench.machine import commit, machine, model_bytes, peak_memory_bytes, versions
+from watchkeeper.bench.merge import merged
 from watchkeeper.bench.protocol import Spent, run_split
 from watchkeeper.bench.records import DONE, SCHEMA_VERSION, Record
 from watchkeeper.datasets.catalogue import DATA_SETS
@@ -99,28 +99,6 @@ def _run(cell: Cell, place: Place, splits: Sequence[Any], seed: int) -> _Seeded:
         spent.append(took)
         size = max(size, model_bytes(model))
     return _Seeded(cell.task.measure(outcomes), spent, size)
-
-
-def merged(runs: Sequence[Measured]) -> Measured:
-    """Give the mean over seeds; the interval reaches from the lowest of the lows to the highest of the highs."""
-    if len(runs) == 1:
-        return runs[0]
-    figures = {}
-    for name in runs[0].figures:
-        each = [run.figures[name] for run in runs]
-        lows, highs = (
-            [one.low for one in each if one.low is not None],
-            [one.high for one in each if one.high is not None],
-        )
-        mean = float(np.mean([one.value for one in each]))
-        figures[name] = Figure(mean, min(lows) if lows else None, max(highs) if highs else None)
-    cases: dict[str, dict[str, list[float]]] = defaultdict(lambda: defaultdict(list))
-    for run in runs:
-        for case, told in run.cases.items():
-            for name, value in told.items():
-                cases[case][name].append(value)
-    means = {case: {name: float(np.mean(values)) for name, values in told.items()} for case, told in cases.items()}
-    return Measured(figures, means, runs[0].curves)
 
 
 def _columns(cases: dict[str, dict[str, float]]) -> dict[str, Any]:

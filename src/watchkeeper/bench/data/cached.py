@@ -1,8 +1,8 @@
 """The normal form of data sets on disk: Parquet tables in the user's cache, made once.
 
 Enters: a name, the catalogue's sets that it is made of, and a function that makes the tables. Leaves: the tables. The
-checksums of the sets and the schema version are part of the folder's name, so what is stale is never read. One form a
-modality: SESSIONS, SERIES, ROWS and TEXTS.
+checksums of the sets and the schema version are part of the folder's name, so what is stale is never read. Sessions
+are SESSION_LINES and SESSION_LABELS; rows are one column each.
 """
 
 from __future__ import annotations
@@ -13,6 +13,8 @@ from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 
+import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 from pyarrow import parquet
 
@@ -24,6 +26,16 @@ SCHEMA_VERSION = 1
 SESSION_LINES = pa.schema([("session", pa.int64()), ("template", pa.int64()), ("time_s", pa.float64())])
 """Log lines in order: which session, which template, when."""
 SESSION_LABELS = pa.schema([("session", pa.int64()), ("name", pa.string()), ("anomalous", pa.bool_())])
+
+
+def as_table(rows: npt.NDArray[np.float64]) -> pa.Table:
+    """Give rows (n, d) as a table with one column each."""
+    return pa.table({str(at): column for at, column in enumerate(np.ascontiguousarray(rows.T))})
+
+
+def matrix(table: pa.Table) -> npt.NDArray[np.float64]:
+    """Give a table of numbers as rows (n, d)."""
+    return np.ascontiguousarray(np.array([column.to_numpy() for column in table.columns], np.float64).T)
 
 
 def cached(

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from watchkeeper.bench.base import Figure, Measured, Metric, Outcome, Task
+from watchkeeper.bench.merge import merged
 from watchkeeper.bench.scores.bootstrap import mean_interval
 from watchkeeper.bench.scores.events import EventCounts, count_events, event_score, incidents, threshold_for_budget
 from watchkeeper.bench.scores.flags import areas, flagged_figures, precision_recall
@@ -36,8 +37,12 @@ DELAY_BUDGETS = (0.05, 0.1, 0.25, 0.5, 1.0, 2.0, 5.0)
 
 
 def measure(outcomes: Sequence[Outcome]) -> Measured:
-    """Measure by steps and events where the facts tell a step, else by cases."""
-    return _series(outcomes) if "step_s" in outcomes[0].split.facts else _cases(outcomes)
+    """Measure by steps and events where the facts tell a step, else by cases; splits of the same cases one by one."""
+    if "step_s" in outcomes[0].split.facts:
+        return _series(outcomes)
+    if outcomes[0].split.facts.get("redrawn"):
+        return merged([_cases([one]) for one in outcomes])
+    return _cases(outcomes)
 
 
 def _cases(outcomes: Sequence[Outcome]) -> Measured:
