@@ -1,0 +1,68 @@
+"""Fine-tuning: learn from other systems first, then go on with the training part of the target.
+
+Enters: a model that can go on learning. Leaves: the same model, pre-trained on the training parts of all other data
+sets of its form and task. The test parts of these are never read, nor any label that their protocol hides.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any, Protocol, cast
+
+from watchkeeper.bench.base import Context, Enhancement, Example, Model, Place, Subject
+from watchkeeper.bench.cells import absence
+from watchkeeper.bench.discover import catalogue
+from watchkeeper.bench.protocol import Examples
+
+
+class Resuming(Model, Protocol):
+    """A model that can go on learning."""
+
+    def resume(self, examples: Iterable[Example], context: Context) -> None:
+        """Go on learning."""
+
+
+class FineTuned:
+    """Pre-trained, then trained on the target."""
+
+    def __init__(self, subject: Subject, place: Place) -> None:
+        self._subject, self._place = subject, place
+        self._model = cast(Resuming, subject.model.make())
+
+    def fit(self, examples: Iterable[Example], context: Context) -> None:
+        """Learn from the other systems in the order of their names, then from the target."""
+        begun = False
+        for split in (split for data in others(self._subject, self._place) for split in data.splits(self._place)):
+            told, facts = Examples(split), Context(context.seed, split.facts)
+            (self._model.resume if begun else self._model.fit)(told, facts)
+            begun = True
+        (self._model.resume if begun else self._model.fit)(examples, context)
+
+    def answer(self, given: Any) -> Any:
+        """Answer as the model does."""
+        return self._model.answer(given)
+
+
+def others(subject: Subject, place: Place) -> list[Any]:
+    """Give one protocol of each other system that is here: no data set that shares a source with the target."""
+    known = catalogue()
+    taken, found = set(subject.data.sources), []
+    for name in known.data:
+        data = known.data.get(name)
+        here = not absence(data, place.data)
+        if data.task == subject.task.name and data.form == subject.data.form and here and not taken & set(data.sources):
+            found.append(data)
+            taken |= set(data.sources)
+    return found
+
+
+def applies(subject: Subject) -> str:
+    """Give why not: a model must be able to go on learning, from other systems of the same form."""
+    if not subject.model.resumes:
+        return f"fine-tuning does not apply to {subject.model.name}: it cannot go on learning from what it has learned"
+    return ""
+
+
+ENHANCEMENTS = (
+    Enhancement("fine_tuning", "learns from other systems first, then goes on with the target", applies, FineTuned),
+)
