@@ -83,6 +83,15 @@ def test_the_input_is_left_as_it_is():
     assert np.array_equal(rows, kept)
 
 
+def test_lasting_evidence_outweighs_a_lone_step():
+    rows = machine(2600)
+    rows[2000, 0] += 1.5
+    rows[2400:2403, 0] += 1.5
+    found = JointScorer(METRICS, STEP_S).score_learn(rows)
+    assert found[2402] > 1.2 * found[2000]
+    assert found[2000] > 2 * found[2002]
+
+
 def test_contributions_name_the_metrics_of_the_incident():
     scorer, rows = JointScorer(METRICS, STEP_S), machine()
     scorer.score_learn(rows[: INCIDENT.start])

@@ -80,9 +80,9 @@ class JointScorer:
     def score_learn(self, block: npt.ArrayLike) -> Floats:
         """Give each step's score (T,), >= 0, higher = more anomalous, then learn the block (T, metrics).
 
-        NaN is a missing point: it adds no evidence and teaches nothing. Scores are 0 in the first two hours of a segment and
-        until the bands are known. Raises ValueError for another number of metrics. Cost: about 50 us a step of 38
-        metrics in blocks of 32 steps or more.
+        NaN is a missing point: it adds no evidence and teaches nothing. Scores are 0 in the first two hours of a
+        segment and until the bands are known. Raises ValueError for another number of metrics. Cost: about 50 us a
+        step of 38 metrics in blocks of 32 steps or more.
         """
         rows = np.asarray(block, np.float64)
         if rows.ndim != 2 or rows.shape[1] != self.metrics:
