@@ -81,12 +81,16 @@ class Model(Protocol):
 
 @dataclass(frozen=True)
 class Outcome:
-    """What came of one split: the items asked with their answers, in order, and the threshold in force."""
+    """What came of one split: the items asked with their answers, in order, and the threshold in force.
+
+    own: whether the threshold is the model's.
+    """
 
     split: Split
     validation: tuple[Any, ...]
     answers: tuple[Any, ...]
     threshold: float | None = None
+    own: bool = False
 
 
 @dataclass(frozen=True)

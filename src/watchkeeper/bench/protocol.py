@@ -74,7 +74,8 @@ def run_split(make: Callable[[], Model], split: Split, form: Form, seed: int) ->
     threshold = threshold_of(model, split, validation)
     answers = tuple(ask(model, item, form) for item in split.test)
     spent = Spent(fit_s, time.perf_counter() - begun_s, len(split.test) + len(split.validation))
-    return Outcome(split, validation, answers, threshold), spent, model
+    own = getattr(model, "threshold", None) is not None
+    return Outcome(split, validation, answers, threshold, own), spent, model
 
 
 def ask(model: Model, item: Item, form: Form) -> Any:

@@ -99,7 +99,7 @@ def _joined(outcome: Outcome) -> tuple[Any, Any]:
 def _budgeted(outcome: Outcome, per_day: float | None) -> float:
     """Give the threshold of a budget of incidents on the validation part; the model's own when none is asked for."""
     facts = outcome.split.facts
-    if not outcome.validation:
+    if not outcome.validation or (outcome.own and per_day is None):
         return _threshold(outcome)
     normal = np.concatenate(outcome.validation)
     return threshold_for_budget(
