@@ -8,7 +8,14 @@ from watchkeeper.diagnose.rank.calibration import FLOOR, confidence, features, f
 
 def test_stronger_and_clearer_rankings_are_surer():
     assert confidence(0.0, 0.0) < FLOOR < confidence(10.0, 5.0)
-    assert confidence(2.0, 1.0) < confidence(4.0, 2.0) < confidence(4.0, 1.0) < 1.0
+    assert confidence(2.0, 1.0) < confidence(4.0, 2.0) <= confidence(4.0, 1.0) < 1.0
+
+
+def test_a_clearer_lead_never_makes_less_sure():
+    given = [features(score, other) for score, other in ((4.0, 0.0), (1.0, 0.0), (4.0, 4.0), (1.0, 0.9))]
+    curve = fit_curve(given, [0, 0, 1, 0])
+    assert curve.margin == 0.0
+    assert confidence(4.0, 2.0, curve) <= confidence(4.0, 1.0, curve)
 
 
 def test_a_fit_finds_the_chances_that_made_the_data():

@@ -26,7 +26,7 @@ class Curve(NamedTuple):
     margin: float
 
 
-FITTED = Curve(-3.666, 3.436, -0.037)
+FITTED = Curve(-3.684, 3.434, 0.0)
 """Fitted on PetShop's 20 recorded train issues, Sock Shop's 50 faults, and fault-free windows of both."""
 
 
@@ -44,10 +44,18 @@ def confidence(first: float, second: float, curve: Curve = FITTED) -> float:
 def fit_curve(given: npt.ArrayLike, right: npt.ArrayLike, *, rounds: int = 100) -> Curve:
     """Fit a curve to features (n, 2) and whether the first cause was right (n,), each class weighing the same.
 
-    Newton's method on the ridge-penalised logistic loss; cost O(rounds x n).
+    Newton's method on the ridge-penalised logistic loss; cost O(rounds x n). A clearer lead never lowers confidence:
+    where the cases say so, for strength tells it all, the margin is left out.
     """
     x = np.column_stack([np.ones(len(np.asarray(right))), np.asarray(given, np.float64)])
     y = np.asarray(right, np.float64)
+    beta = _newton(x, y, rounds)
+    if beta[2] < 0.0:
+        beta = _newton(x * np.array([1.0, 1.0, 0.0]), y, rounds)
+    return Curve(*(round(float(one), 3) for one in beta))
+
+
+def _newton(x: npt.NDArray[np.float64], y: npt.NDArray[np.float64], rounds: int) -> npt.NDArray[np.float64]:
     share = max(1.0, float(y.sum())), max(1.0, float((1.0 - y).sum()))
     weight = np.where(y > 0.5, 0.5 / share[0], 0.5 / share[1])
     penalty = np.diag([0.0, RIDGE, RIDGE])
@@ -60,4 +68,4 @@ def fit_curve(given: npt.ArrayLike, right: npt.ArrayLike, *, rounds: int = 100) 
         beta = beta - step
         if float(np.abs(step).max()) < 1e-10:
             break
-    return Curve(*(round(float(one), 3) for one in beta))
+    return beta
