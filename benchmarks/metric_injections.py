@@ -1,10 +1,10 @@
 """Joint scores of synthetic incidents put into the healthy train parts of asd and smd: choices without any test label.
 
-The first 60 % of each machine's train part is learnt from; the rest gets up to eight incidents (shifts, ramps, spikes,
-noise, values of another time, standstill; ten minutes to eight hours, one metric to half of them, from .15 to 2 usual
-ranges), is brought to 0..1 by itself in the second draw, as the test parts were, and is a new segment. The half-life of
-the joint scorer's evidence was chosen on asd and other draws of this form. What the draws look like is a guess of what incidents are:
-the figures compare settings, and say nothing of real incidents. Needs smd and asd.
+The first 60 % of each machine's train part is learnt from; the rest gets up to eight incidents (shifts, ramps,
+spikes, noise, values of another time, standstill; ten minutes to eight hours, one metric to half of them, from .15 to
+2 usual ranges), is brought to 0..1 by itself in the second draw, as the test parts were, and is a new segment. The
+half-life of the joint scorer's evidence was chosen on asd and other draws of this form. What the draws look like is a
+guess of what incidents are: the figures compare settings, and say nothing of real incidents. Needs smd and asd.
 """
 
 from __future__ import annotations
