@@ -351,3 +351,15 @@ def test_an_idle_series_that_wakes_up_to_what_its_peers_do_is_not_told(level: fl
     traffic.learn(own, _fleet(0, 240, random, {}))
     found = traffic.last(traffic.learn(own, _fleet(240, 252, random, {"s01": level})))
     assert [one.service for one in found.values()] == (["s01"] if told else [])
+
+
+def test_what_was_always_zero_is_told_from_when_it_moved():
+    own = traffic.detector(warmup_s=60.0)
+
+    def moment(at: int) -> list[traffic.Point]:
+        flag = traffic.point(at, "node", "throttled", float(at >= 900))
+        return [flag, traffic.point(at, "node", "temperature", 50.0 + at % 20)]
+
+    told = traffic.last(traffic.learn(own, [moment(at) for at in range(0, 1_400, 10)])).values()
+    began = [finding.first_unix_ns - traffic.START_NS for finding in told if finding.subject.startswith("throttled")]
+    assert began == [900 * traffic.SECOND_NS]

@@ -5,6 +5,8 @@ Enters: a row of the bank. Leaves: a Member (wording.py) for a finding. Looks th
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 import numpy.typing as npt
 
@@ -74,13 +76,7 @@ class Channels:
         )
         step_s = float(self.sources.step_s[self.bank.slot[row]])
         points = self.bank.points(row)
-        unusual = 0
-        for _, value in reversed(points):
-            if low <= value <= high:
-                break
-            unusual += 1
-        begin = max(1, min(unusual, len(points)))
-        own = points[-begin:]
+        own = points[-max(1, _unusual([value for _, value in points], low, high)) :]
         middle = (low + high) / 2
         return Member(
             row=row,
@@ -95,7 +91,7 @@ class Channels:
             heat=float(fields[Field.HEAT]),
             first_ns=own[0][0],
             last_ns=int(self.bank.times[row]),
-            readings=begin,
+            readings=len(own),
             learned_s=float(fields[Field.COUNT]) * step_s,
             step_s=step_s,
         )
@@ -105,3 +101,18 @@ class Channels:
         offered = channels_of(kind, about.unit, monotonic="monotonic" in more, delta="delta" in more)
         channel, unit = offered[int(self.bank.channel[row])]
         return f"{about.name} {channel}".rstrip(), channel, unit
+
+
+def _unusual(values: Sequence[float], low: float, high: float) -> int:
+    """Count the newest values that are beyond the same end of the range as the newest is.
+
+    >>> _unusual([0.0, 0.0, 5.0, 6.0], 0.1, 1.0), _unusual([0.5, 0.6], 0.1, 1.0)
+    (2, 0)
+    """
+    count = 0
+    for value in reversed(values):
+        beyond = value > high if values[-1] > high else value < low
+        if not beyond:
+            break
+        count += 1
+    return count
