@@ -11,9 +11,7 @@ import sqlite3
 import threading
 import time
 from collections.abc import Callable, Sequence
-from typing import Any
-
-import httpx
+from typing import TYPE_CHECKING, Any
 
 from watchkeeper.app.news import Event, News
 from watchkeeper.app.notify.outbox import Delivery, Outbox
@@ -23,6 +21,9 @@ from watchkeeper.diagnose.grouping import is_live
 from watchkeeper.diagnose.incident import Incident
 from watchkeeper.errors import StoreError
 from watchkeeper.store.metadata import Metadata
+
+if TYPE_CHECKING:
+    import httpx
 
 FIRST_PAUSE_S = 2.0
 PAUSE_S_MAX = 600.0
@@ -141,6 +142,9 @@ class Notifier:
         self._outbox.delete_old(self._now_unix_ns())
 
     def _run(self, target: Target) -> None:
+        # A fifth of a second of the start, which only those pay who have somebody to tell.
+        import httpx
+
         wake = self._wake[target.name]
         between_s = 60.0 / target.rate_per_minute
         with httpx.Client(timeout=target.timeout_s, follow_redirects=False, trust_env=False) as client:
@@ -186,6 +190,8 @@ class Notifier:
 
 def _post(client: httpx.Client, target: Target, message: Message, now_unix_ns: int) -> None:
     """Send one request; raises Refusal, whose message never holds the address, for that may be a secret."""
+    import httpx
+
     request = request_of(target, message, now_unix_ns)
     try:
         with client.stream("POST", request.url, headers=request.headers, content=request.body) as response:
