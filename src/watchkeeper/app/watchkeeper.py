@@ -236,6 +236,8 @@ class Watchkeeper:
             problems.append(f"detection is {lag_s:.0f} s behind what is received; lower the load or add cores")
         if failures:
             problems.append(f"{failures} batches could not be judged; the last: {last_failure}")
+        if self.diagnoses.failures:
+            problems.append(f"{self.diagnoses.failures} diagnoses failed; the last: {self.diagnoses.last_failure}")
         refusal = self.store.refusal()
         if refusal:
             problems.append(f"telemetry is refused: {refusal}")
