@@ -11,7 +11,7 @@ from typing import Any
 
 import httpx
 import pytest
-from playwright.sync_api import Browser, Page, expect
+from playwright.sync_api import Browser, Page, Route, expect
 
 from tests.e2e.conftest import STATIC
 from tests.e2e.page_browser import BARE_TABLES, LOW_CONTRAST, NARROW, TOO_WIDE, UNNAMED, Open
@@ -421,6 +421,33 @@ def test_token_is_asked_for_and_taken(quiet: Product, view: Open) -> None:
     page.get_by_label("Token", exact=True).fill(secret)
     page.keyboard.press("Enter")
     expect(page.locator("[data-verdict=none]")).to_be_visible()
+
+
+def test_late_refusal_of_an_older_token_is_not_held_against_the_new_one(quiet: Product, view: Open) -> None:
+    made = httpx.post(f"{quiet.url}/api/v1/tokens", json={"name": "late", "role": "viewer"})
+    secret = next(value for name, value in made.json().items() if name in ("secret", "token"))
+    page = view(quiet, expected="401").open("/")
+    held: list[Route] = []
+
+    def hold_the_wrong(route: Route) -> None:
+        if route.request.headers.get("authorization") == "Bearer wrong":
+            held.append(route)
+        else:
+            route.continue_()
+
+    page.route("**/api/v1/status*", hold_the_wrong)
+    page.get_by_label("Token", exact=True).fill("wrong")
+    page.keyboard.press("Enter")
+    expect(page.get_by_role("alert")).to_contain_text("That token is not known")
+    page.get_by_label("Token", exact=True).fill(secret)
+    page.keyboard.press("Enter")
+    expect(page.locator("[data-verdict=none]")).to_be_visible()
+    assert held, "nothing was asked with the wrong token"
+    with page.expect_response(lambda answer: answer.status == 401):
+        for route in held:
+            route.continue_()
+    page.get_by_role("link", name="Ledger").click()
+    expect(page.get_by_role("heading", name="Ledger", level=1)).to_be_visible()
 
 
 def _usual_half_second(sender: Sender) -> None:

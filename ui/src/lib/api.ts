@@ -69,9 +69,10 @@ export async function remove(path: string): Promise<void> {
 }
 
 async function ask<T>(address: string, options: { method?: string; body?: string; signal?: AbortSignal }): Promise<T> {
+  const token = session.token
   const headers: Record<string, string> = { Accept: 'application/json' }
   if (options.body !== undefined) headers['Content-Type'] = 'application/json'
-  if (session.token) headers.Authorization = `Bearer ${session.token}`
+  if (token) headers.Authorization = `Bearer ${token}`
   let response: Response
   try {
     response = await fetch(address, { ...options, headers, credentials: 'omit' })
@@ -81,6 +82,6 @@ async function ask<T>(address: string, options: { method?: string; body?: string
   }
   const text = await response.text()
   if (response.ok) return (text ? parse(text) : null) as T
-  if (response.status === 401) session.refused()
+  if (response.status === 401) session.refused(token)
   throw problemOf(response.status, text)
 }

@@ -18,7 +18,9 @@ class Session {
   /** Counts the tokens given, so that what failed is asked for again. */
   given = $state(0)
 
-  refused(): void {
+  /** The API did not take `token`. A late answer to an older token says nothing about the present one. */
+  refused(token: string): void {
+    if (token !== this.token) return
     this.wrong = this.token !== ''
     this.needed = true
   }
