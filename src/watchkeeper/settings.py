@@ -74,7 +74,7 @@ SETTINGS: tuple[Setting, ...] = (
     Setting(
         "hot_bytes_max",
         256 * MIB,
-        "Telemetry in memory that is not in a segment yet; beyond it senders are told to retry.",
+        "Telemetry in memory that is not in a segment or not judged yet; beyond it senders are told to retry.",
         MIB,
     ),
     Setting("retry_after_s", 1.0, "What a refused sender is told to wait.", 0.01),

@@ -1,8 +1,9 @@
 """The pipeline: durable batches in, template ids and findings out, one thread, in the order of the write-ahead log.
 
-Batches that wait together are mined and scored together, then each is given back to the store with its template ids.
-Event time decides; while nothing comes, event time moves on with the wall clock, so that silence closes windows.
-Receiving never waits for this thread: what bounds it is the store's memory cap.
+Batches that wait together are mined and scored together, one signal after another, then each is given back to the store
+with its template ids. Event time decides; while nothing comes, event time moves on with the wall clock, so that silence
+closes windows. Receiving never waits for this thread; what waits here counts against the store's memory cap, and beyond
+that senders are told to send again later.
 """
 
 from __future__ import annotations
@@ -91,6 +92,7 @@ class Pipeline:
         self._publish = publish
         self._clock = clock
         self._waiting: deque[Item] = deque()
+        self._held_bytes = 0
         self._changed = threading.Condition()
         self._stopping = False
         self._working_since_s: float | None = None
@@ -116,8 +118,14 @@ class Pipeline:
         """Take in one durable batch; never blocks."""
         with self._changed:
             self._waiting.append(Item(sequence, signal, batch, self._clock()))
+            self._held_bytes += batch.get_total_buffer_size()
             if len(self._waiting) == 1:
                 self._changed.notify_all()
+
+    def held_bytes(self) -> int:
+        """Give the memory of the batches that wait or are worked on."""
+        with self._changed:
+            return self._held_bytes
 
     def wait_idle(self, timeout_s: float) -> bool:
         """Wait until nothing is pending; False when the time ran out."""
@@ -158,14 +166,15 @@ class Pipeline:
                 flushed_s = self._clock()
                 self._flush()
             with self._changed:
+                self._held_bytes -= sum(item.batch.get_total_buffer_size() for item in items)
                 self._working_since_s = None
                 self._changed.notify_all()
 
     def _take(self) -> list[Item]:
-        """Take the longest run of batches of one signal that stays under ROWS_TOGETHER_MAX; called under the lock."""
+        """Take what waits, oldest first, up to ROWS_TOGETHER_MAX rows; called under the lock."""
         items: list[Item] = []
         rows = 0
-        while self._waiting and (not items or self._waiting[0].signal == items[0].signal):
+        while self._waiting:
             rows += self._waiting[0].batch.num_rows
             if items and rows > ROWS_TOGETHER_MAX:
                 break
@@ -173,19 +182,24 @@ class Pipeline:
         return items
 
     def _work(self, items: list[Item]) -> None:
-        """Process the batches; a failure here is a fault of ours: it is told and counted, and the data stays stored."""
+        """Process the batches, each signal's in their order. A checkpoint sees all of them done, or none."""
         with self.state_lock:
-            try:
-                enriched = self._mine(items) if items[0].signal is Signal.LOGS else [item.batch for item in items]
-            except Exception as error:  # noqa: BLE001 - the boundary: one bad batch must not end the pipeline
-                self._failed("mining", error)
-                enriched = [item.batch for item in items]
-            for item, batch in zip(items, enriched, strict=True):
-                columns = {"template_id": batch.column("template_id")} if item.signal is Signal.LOGS else {}
-                self._store.enrich(item.sequence, item.signal, columns)
-                self._tail.publish(item.signal, batch)
-            self._judge(enriched, items[0].signal)
+            for signal in dict.fromkeys(item.signal for item in items):
+                self._work_on(signal, [item for item in items if item.signal == signal])
             self.sequence = max(self.sequence, items[-1].sequence)
+
+    def _work_on(self, signal: Signal, items: list[Item]) -> None:
+        """Process batches of one signal; a failure is our fault: it is told, counted, and the data stays stored."""
+        try:
+            enriched = self._mine(items) if signal is Signal.LOGS else [item.batch for item in items]
+        except Exception as error:  # noqa: BLE001 - the boundary: one bad batch must not end the pipeline
+            self._failed("mining", error)
+            enriched = [item.batch for item in items]
+        for item, batch in zip(items, enriched, strict=True):
+            columns = {"template_id": batch.column("template_id")} if signal is Signal.LOGS else {}
+            self._store.enrich(item.sequence, signal, columns)
+            self._tail.publish(signal, batch)
+        self._judge(enriched, signal)
 
     def _mine(self, items: list[Item]) -> list[pa.RecordBatch]:
         bodies = pa.chunked_array([item.batch.column("body") for item in items]).combine_chunks()

@@ -157,6 +157,7 @@ class Watchkeeper:
         for sequence, signal, batch in self.store.recovered():
             self._pipeline.submit(sequence, signal, batch)
         self.store.on_durable(self._pipeline.submit)
+        self.store.count_held(self._pipeline.held_bytes)
         self._pipeline.start()
         self.diagnoses.start()
         self.notifier.start()

@@ -71,6 +71,7 @@ class Committer:
         self._waiting: deque[Request] = deque()
         self._waiting_bytes = 0
         self._flying_hot_bytes = 0
+        self._held_elsewhere: Callable[[], int] = int
         self._next_sequence = next_sequence
         self._rotate_after: int | None = None
         self._stopping = False
@@ -97,6 +98,10 @@ class Committer:
         with self._changed:
             self._callbacks = [*self._callbacks, callback]
 
+    def count_held(self, held_bytes: Callable[[], int]) -> None:
+        """Count what others hold in memory of durable batches against `hot_bytes_max`, sealed or not."""
+        self._held_elsewhere = held_bytes
+
     def offer(
         self, signal: Signal, encoding: str, sender: str, received_unix_ns: int, payload: bytes, batch: pa.RecordBatch
     ) -> Future[Appended]:
@@ -104,7 +109,7 @@ class Committer:
         future: Future[Appended] = Future()
         future.set_running_or_notify_cancel()
         key = content_hash(signal, encoding, sender, payload)
-        hot_bytes, batch_bytes = self._view.hot_bytes(), batch.nbytes
+        hot_bytes, batch_bytes = max(self._view.hot_bytes(), self._held_elsewhere()), batch.nbytes
         with self._changed:
             if self._stopping:
                 raise StoreError("the store is closed; open it again")
@@ -155,7 +160,7 @@ class Committer:
         held = hot_bytes + self._flying_hot_bytes
         if held and held + batch_bytes > self._hot_bytes_max:
             raise QueueFull(
-                f"{held >> 20} MiB of telemetry wait to be written to segments (`hot_bytes_max`); send again later",
+                f"{held >> 20} MiB of telemetry wait to be judged or written (`hot_bytes_max`); send again later",
                 retry_after_s=self._retry_after_s,
             )
 

@@ -129,6 +129,10 @@ class Store:
         """Call this with (sequence, signal, batch) of every batch from now on once durable, in order, in one thread."""
         self._committer.on_durable(callback)
 
+    def count_held(self, held_bytes: Callable[[], int]) -> None:
+        """Count memory that others hold of durable batches, sealed or not, against `hot_bytes_max`."""
+        self._committer.count_held(held_bytes)
+
     def sql(
         self,
         query: str,
