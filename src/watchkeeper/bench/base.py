@@ -153,7 +153,8 @@ class DataSpec:
 
     sources: names in the catalogue that must be on this machine. splits: made in this one place, for every model alike.
     labels: `none`, `normal` (only normal ones are learned from) or `full`. covers: what else the audit counts as
-    measured by it. headline: the metric to judge by, where it is another than the task's.
+    measured by it. headline: the metric to judge by, where it is another than the task's. system: what was recorded, by
+    default the first source; data sets of one system teach nothing about another.
     """
 
     name: str
@@ -167,6 +168,7 @@ class DataSpec:
     quick: bool = True
     covers: tuple[str, ...] = ()
     headline: str = ""
+    system: str = ""
 
     @property
     def id(self) -> str:

@@ -15,8 +15,6 @@ EXCLUDED: dict[str, str] = {
     "task:command": "has no adapter yet; nl2bash is its data set",
     "task:script": "has no adapter yet; k8s_ai_bench is its data set",
     "task:automatic-execution": "needs repairs of the running shop, which the harness cannot start yet",
-    "dataset:hdfs_full_sequences": "has no adapter yet",
-    "dataset:bgl_100k_raw": "its lines are measured by `python -m benchmarks log_anomalies`",
     "dataset:itbench_sre": "has no adapter yet; its chains are measured by `python -m benchmarks reports`",
     "dataset:changerca": "its task failure-prevention has no adapter yet",
     "dataset:titan_gpu": "its task failure-prediction has no adapter yet",

@@ -1,4 +1,8 @@
-"""BGL: windows of 50 event ids in time order (the last 20 % of the log), half or four fifths to learn from."""
+"""BGL: windows of 50 event ids in time order (the last 20 % of the log), half or four fifths to learn from.
+
+Enters: `bgl_windows_distillog`, and the templates of `ait_sequences`: event n is line n of them, from 1. Leaves: splits
+by time. The windows have no times.
+"""
 
 from __future__ import annotations
 
@@ -12,11 +16,12 @@ import numpy as np
 import pyarrow as pa
 
 from watchkeeper.bench.base import DataSpec, Place, Split
-from watchkeeper.bench.data.cached import SESSION_LABELS, SESSION_LINES, cached
+from watchkeeper.bench.data.cached import SESSION_LABELS, SESSION_LINES, SESSION_TEXTS, cached
 from watchkeeper.bench.data.sessions import SessionTable, halves
 from watchkeeper.datasets.read import read_members
 
 SOURCE = "bgl_windows_distillog"
+TEXTS = "ait_sequences"
 
 
 def tables(folder: Path) -> dict[str, pa.Table]:
@@ -28,46 +33,53 @@ def tables(folder: Path) -> dict[str, pa.Table]:
     lines = [pa.array(window), pa.array(np.concatenate(events)), pa.array(window.astype(np.float64))]
     numbers = pa.array(range(len(rows)), pa.int64())
     labels = [numbers, numbers.cast(pa.string()), pa.array([int(row[1]) == 1 for row in rows])]
-    return {"lines": pa.table(lines, schema=SESSION_LINES), "labels": pa.table(labels, schema=SESSION_LABELS)}
+    [(_, told)] = read_members(TEXTS, folder, lambda name: name.endswith("templates/BGL_templates.csv"))
+    texts = told.decode().splitlines()
+    return {
+        "lines": pa.table(lines, schema=SESSION_LINES),
+        "labels": pa.table(labels, schema=SESSION_LABELS),
+        "texts": pa.table([range(1, len(texts) + 1), texts], schema=SESSION_TEXTS),
+    }
 
 
-def splits(place: Place, *, share: float, clean: bool) -> Iterator[Split]:
+def splits(place: Place, *, share: float, clean: bool, labelled: bool = False) -> Iterator[Split]:
     """Give the split by time."""
-    read = cached("bgl_windows", (SOURCE,), place, tables)
-    return halves(SessionTable(read["lines"], read["labels"]), share, clean=clean)
+    read = cached("bgl_windows", (SOURCE, TEXTS), place, tables)
+    table = SessionTable(read["lines"], read["labels"], read["texts"])
+    return halves(table, share, clean=clean, labelled=labelled)
 
 
 _TASK, _ABOUT = "anomaly-detection", "18,987 windows of 50 BGL events by time"
-DATA = (
-    DataSpec(
-        "bgl",
-        1,
-        _TASK,
-        "sessions",
-        f"{_ABOUT}, normal ones of the first half to learn from",
-        (SOURCE,),
-        partial(splits, share=0.5, clean=True),
-        "normal",
-    ),
-    DataSpec(
-        "bgl_unlabelled",
-        1,
-        _TASK,
-        "sessions",
-        f"{_ABOUT}, the first half to learn from, unlabelled",
-        (SOURCE,),
-        partial(splits, share=0.5, clean=False),
-        quick=False,
-    ),
-    DataSpec(
-        "bgl_four_fifths",
-        1,
-        _TASK,
-        "sessions",
-        f"{_ABOUT}, normal ones of the first 80 % to learn from",
-        (SOURCE,),
-        partial(splits, share=0.8, clean=True),
-        "normal",
-        quick=False,
-    ),
+DATA = tuple(
+    DataSpec(name, 1, _TASK, "sessions", f"{_ABOUT}, {about}", (SOURCE, TEXTS), made, labels, quick=quick, system="bgl")
+    for name, about, made, labels, quick in (
+        (
+            "bgl",
+            "normal ones of the first half to learn from",
+            partial(splits, share=0.5, clean=True),
+            "normal",
+            True,
+        ),
+        (
+            "bgl_unlabelled",
+            "the first half to learn from, unlabelled",
+            partial(splits, share=0.5, clean=False),
+            "none",
+            False,
+        ),
+        (
+            "bgl_labelled",
+            "the first half to learn from, labelled",
+            partial(splits, share=0.5, clean=False, labelled=True),
+            "full",
+            False,
+        ),
+        (
+            "bgl_four_fifths",
+            "normal ones of the first 80 % to learn from",
+            partial(splits, share=0.8, clean=True),
+            "normal",
+            False,
+        ),
+    )
 )

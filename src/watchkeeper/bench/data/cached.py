@@ -2,7 +2,7 @@
 
 Enters: a name, the catalogue's sets that it is made of, and a function that makes the tables. Leaves: the tables. The
 checksums of the sets and the schema version are part of the folder's name, so what is stale is never read. Sessions
-are SESSION_LINES and SESSION_LABELS; rows are one column each.
+are SESSION_LINES, SESSION_LABELS and SESSION_TEXTS; rows are one column each.
 """
 
 from __future__ import annotations
@@ -21,11 +21,13 @@ from pyarrow import parquet
 from watchkeeper.bench.base import Place
 from watchkeeper.datasets.catalogue import DATA_SETS
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 
 SESSION_LINES = pa.schema([("session", pa.int64()), ("template", pa.int64()), ("time_s", pa.float64())])
 """Log lines in order: which session, which template, when."""
 SESSION_LABELS = pa.schema([("session", pa.int64()), ("name", pa.string()), ("anomalous", pa.bool_())])
+SESSION_TEXTS = pa.schema([("template", pa.int64()), ("text", pa.string())])
+"""What the templates say, where the set tells it."""
 
 
 def as_table(rows: npt.NDArray[np.float64]) -> pa.Table:

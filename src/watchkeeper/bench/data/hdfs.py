@@ -1,8 +1,8 @@
 """HDFS (loghub): sessions of block ids from 2 % of the raw lines, in order of time.
 
-Enters: the data set `hdfs_2pct_raw`. Leaves: one split by time, the first half of the sessions to learn from: once
-without its anomalous sessions (`hdfs`), once with them and without labels (`hdfs_unlabelled`). Templates are mined by
-the product's miner from the raw lines.
+Enters: the data set `hdfs_2pct_raw`. Leaves: one split by time, the first half of the sessions to learn from: without
+its anomalous sessions (`hdfs`), with them and without labels (`hdfs_unlabelled`), with all labels (`hdfs_labelled`), or
+only the first 200 of the normal ones (`hdfs_little`). Templates are mined by the product's miner from the raw lines.
 """
 
 from __future__ import annotations
@@ -16,12 +16,13 @@ import pyarrow as pa
 from pyarrow import parquet
 
 from watchkeeper.bench.base import DataSpec, Place, Split
-from watchkeeper.bench.data.cached import SESSION_LABELS, SESSION_LINES, cached
+from watchkeeper.bench.data.cached import SESSION_LABELS, SESSION_LINES, SESSION_TEXTS, cached
 from watchkeeper.bench.data.sessions import SessionTable, halves
 from watchkeeper.datasets.read import read_members
 from watchkeeper.patterns.miner import TemplateMiner
 
 SOURCE = "hdfs_2pct_raw"
+LITTLE = 200
 
 
 def tables(folder: Path) -> dict[str, pa.Table]:
@@ -30,7 +31,8 @@ def tables(folder: Path) -> dict[str, pa.Table]:
     events = parquet.read_table(io.BytesIO(content["hdfs_events_2percent.parquet"]))
     labels = parquet.read_table(io.BytesIO(content["hdfs_seqs_2percent.parquet"]))
     bodies = events.column("m_message").combine_chunks()
-    template = TemplateMiner().match(bodies, pa.nulls(len(bodies), pa.int64())).to_numpy()
+    miner = TemplateMiner()
+    template = miner.match(bodies, pa.nulls(len(bodies), pa.int64())).to_numpy()
     encoded = events.column("seq_id").combine_chunks().dictionary_encode()
     time_s = events.column("m_timestamp").to_numpy().astype("datetime64[s]").astype(np.float64)
     anomalous = dict(zip(labels.column("seq_id").to_pylist(), labels.column("anomaly").to_pylist(), strict=True))
@@ -44,13 +46,20 @@ def tables(folder: Path) -> dict[str, pa.Table]:
     return {
         "lines": pa.table(lines, schema=SESSION_LINES),
         "labels": pa.table(told, schema=SESSION_LABELS),
+        "texts": texts_of(miner),
     }
+
+
+def texts_of(miner: TemplateMiner) -> pa.Table:
+    """Give what the templates of a miner say."""
+    known = [(template.id, template.text) for template in miner.templates()]
+    return pa.table([[each for each, _ in known], [text for _, text in known]], schema=SESSION_TEXTS)
 
 
 def table(place: Place) -> SessionTable:
     """Give the sessions, mined once and then read from the cache."""
     read = cached("hdfs", (SOURCE,), place, tables)
-    return SessionTable(read["lines"], read["labels"])
+    return SessionTable(read["lines"], read["labels"], read["texts"])
 
 
 def normal_only(place: Place) -> Iterator[Split]:
@@ -63,8 +72,27 @@ def unlabelled(place: Place) -> Iterator[Split]:
     return halves(table(place), clean=False)
 
 
-_TASK, _ABOUT = "anomaly-detection", "11,501 sessions of raw HDFS lines by time, half to learn from"
-DATA = (
-    DataSpec("hdfs", 1, _TASK, "sessions", f"{_ABOUT}, normal ones only", (SOURCE,), normal_only, "normal"),
-    DataSpec("hdfs_unlabelled", 1, _TASK, "sessions", f"{_ABOUT}, unlabelled", (SOURCE,), unlabelled),
+def labelled(place: Place) -> Iterator[Split]:
+    """Learn from the first half with its labels."""
+    return halves(table(place), clean=False, labelled=True)
+
+
+def little(place: Place) -> Iterator[Split]:
+    """Learn from the first LITTLE normal sessions only; asked is what `normal_only` asks."""
+    sessions = table(place)
+    numbers = np.arange(len(sessions))
+    half = len(numbers) // 2
+    first = numbers[:half][~sessions.anomalous[:half]][:LITTLE]
+    yield sessions.split("little and later", first, numbers[half:], clean=True)
+
+
+_TASK, _ABOUT = "anomaly-detection", "11,501 sessions of raw HDFS lines by time"
+DATA = tuple(
+    DataSpec(name, 1, _TASK, "sessions", f"{_ABOUT}, {about}", (SOURCE,), splits, labels, quick=quick, system="hdfs")
+    for name, about, splits, labels, quick in (
+        ("hdfs", "half to learn from, normal ones only", normal_only, "normal", True),
+        ("hdfs_unlabelled", "half to learn from, unlabelled", unlabelled, "none", True),
+        ("hdfs_labelled", "half to learn from, labelled", labelled, "full", True),
+        ("hdfs_little", f"{LITTLE} normal ones to learn from", little, "normal", False),
+    )
 )

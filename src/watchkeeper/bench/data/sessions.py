@@ -2,7 +2,7 @@
 
 Enters: tables as cached.SESSION_LINES and SESSION_LABELS. Leaves: Splits of SessionBlocks in order of time. Of the
 normal-only protocols the anomalous ones of the earlier part are left out of training; the validation part is the last
-fifth of what is learned from, and the budget of false alarms is kept on it.
+fifth of what is learned from, and the budget of false alarms is kept on it. The fact `texts` tells what templates say.
 """
 
 from __future__ import annotations
@@ -25,9 +25,10 @@ Ints = npt.NDArray[np.int64]
 
 
 class SessionTable:
-    """All sessions of a set, in order of their first line; `anomalous` (n,) stands beside."""
+    """All sessions of a set, in order of their first line; `anomalous` (n,) stands beside, `texts` of templates too."""
 
-    def __init__(self, lines: pa.Table, labels: pa.Table) -> None:
+    def __init__(self, lines: pa.Table, labels: pa.Table, texts: pa.Table | None = None) -> None:
+        self.texts = {} if texts is None else dict(zip(*(column.to_pylist() for column in texts.columns), strict=True))
         session = lines.column("session").to_numpy()
         time_s = lines.column("time_s").to_numpy()
         order = np.lexsort((np.arange(len(session)), session))
@@ -68,8 +69,11 @@ class SessionTable:
             for at in range(0, len(chosen), BLOCK)
         )
 
-    def split(self, name: str, train: Ints, test: Ints, *, clean: bool, **facts: Any) -> Split:
-        """Give a split; `clean` leaves the anomalous ones out of what is learned from. `train` is in order of time."""
+    def split(self, name: str, train: Ints, test: Ints, *, clean: bool, labelled: bool = False, **facts: Any) -> Split:
+        """Give a split; `clean` leaves the anomalous ones out of what is learned from. `train` is in order of time.
+
+        in_time (fact): whether what is asked about comes after what is learned from; True unless told.
+        """
         kept = train[~self.anomalous[train]] if clean else train
         last = len(kept) - round(VALIDATION_SHARE * len(kept))
         until = float(self.starts_s[test].min()) if facts.get("in_time", True) and len(test) else self.until_s
@@ -78,13 +82,16 @@ class SessionTable:
             "train_until_s": until,
             "until_s": self.until_s,
             "budget": CLEAN_BUDGET if clean else 0.05,
+            "texts": self.texts,
             **facts,
         }
-        return Split(name, self.items(kept[:last]), self.items(test), self.items(kept[last:]), facts=told)
+        return Split(
+            name, self.items(kept[:last]), self.items(test), self.items(kept[last:]), labelled=labelled, facts=told
+        )
 
 
-def halves(table: SessionTable, share: float = 0.5, *, clean: bool) -> Iterator[Split]:
+def halves(table: SessionTable, share: float = 0.5, *, clean: bool, labelled: bool = False) -> Iterator[Split]:
     """Give the one split in order of time: the first `share` to learn from."""
     numbers = np.arange(len(table))
     first = int(share * len(table))
-    yield table.split("earlier and later", numbers[:first], numbers[first:], clean=clean)
+    yield table.split("earlier and later", numbers[:first], numbers[first:], clean=clean, labelled=labelled)

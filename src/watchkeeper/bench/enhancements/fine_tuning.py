@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any, Protocol, cast
 
-from watchkeeper.bench.base import Context, Enhancement, Example, Model, Place, Subject
+from watchkeeper.bench.base import Context, DataSpec, Enhancement, Example, Model, Place, Subject
 from watchkeeper.bench.cells import absence
 from watchkeeper.bench.discover import catalogue
 from watchkeeper.bench.protocol import Examples
@@ -43,17 +43,22 @@ class FineTuned:
         return self._model.answer(given)
 
 
-def others(subject: Subject, place: Place) -> list[Any]:
-    """Give one protocol of each other system that is here: no data set that shares a source with the target."""
+def others(subject: Subject, place: Place) -> list[DataSpec]:
+    """Give one protocol of each other system that is here: the first registered of a system other than the target's."""
     known = catalogue()
-    taken, found = set(subject.data.sources), []
+    taken, found = {system_of(subject.data)}, []
     for name in known.data:
         data = known.data.get(name)
-        here = not absence(data, place.data)
-        if data.task == subject.task.name and data.form == subject.data.form and here and not taken & set(data.sources):
+        fits = data.task == subject.task.name and data.form == subject.data.form
+        if fits and system_of(data) not in taken and not absence(data, place.data):
             found.append(data)
-            taken |= set(data.sources)
+            taken.add(system_of(data))
     return found
+
+
+def system_of(data: DataSpec) -> str:
+    """Name the system that was recorded."""
+    return data.system or data.sources[0]
 
 
 def applies(subject: Subject) -> str:
