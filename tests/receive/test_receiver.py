@@ -28,8 +28,8 @@ from watchkeeper.errors import (
 from watchkeeper.receive import receiver as module
 from watchkeeper.receive.json_logs import parse_json_logs
 from watchkeeper.receive.ledger import LedgerRow
+from watchkeeper.receive.outcome import Outcome
 from watchkeeper.receive.peer import Peer
-from watchkeeper.receive.receiver import Outcome
 from watchkeeper.signals.schema import Signal
 
 PEER = Peer("grpc", "10.0.0.7")

@@ -14,8 +14,8 @@ from typing import Any, NoReturn
 import grpc
 
 from watchkeeper.errors import InternalFault, SettingError, TooLarge, WatchkeeperError
+from watchkeeper.receive.outcome import ACKNOWLEDGE_TIMEOUT_S, Takes
 from watchkeeper.receive.peer import Peer, bearer_secret, grpc_address
-from watchkeeper.receive.receiver import ACKNOWLEDGE_TIMEOUT_S, Receiver
 from watchkeeper.receive.status_proto import (
     PROTOBUF_TYPE,
     code_of,
@@ -27,7 +27,7 @@ from watchkeeper.receive.status_proto import (
 )
 from watchkeeper.receive.tls import server_tls
 from watchkeeper.settings import Settings
-from watchkeeper.signals.schema import Signal
+from watchkeeper.signals.signal import Signal
 
 SERVICES: dict[str, Signal] = {
     "opentelemetry.proto.collector.logs.v1.LogsService": Signal.LOGS,
@@ -47,7 +47,7 @@ log = logging.getLogger(__name__)
 class GrpcServer:
     """The gRPC server; `start` binds and serves, `stop` ends it."""
 
-    def __init__(self, receiver: Receiver, settings: Settings) -> None:
+    def __init__(self, receiver: Takes, settings: Settings) -> None:
         self._receiver = receiver
         self._settings = settings
         self._server: grpc.Server | None = None
@@ -105,7 +105,7 @@ class GrpcServer:
 class _Export:
     """The method Export of the three services."""
 
-    def __init__(self, receiver: Receiver, bytes_max: int) -> None:
+    def __init__(self, receiver: Takes, bytes_max: int) -> None:
         self._receiver = receiver
         self._bytes_max = bytes_max
 

@@ -19,10 +19,10 @@ from typing import Any, NamedTuple
 from watchkeeper.errors import InternalFault, MalformedTelemetry, TooLarge, UnsupportedEncoding, WatchkeeperError
 from watchkeeper.receive.compression import ENCODINGS, decompress, known_encoding
 from watchkeeper.receive.http_answer import Answer, Send
+from watchkeeper.receive.outcome import ACKNOWLEDGE_TIMEOUT_S, Outcome, Takes, Taking
 from watchkeeper.receive.peer import UNKNOWN_ADDRESS, Peer, bearer_secret
-from watchkeeper.receive.receiver import ACKNOWLEDGE_TIMEOUT_S, Intake, Outcome, Receiver
 from watchkeeper.receive.status_proto import JSON_TYPE, PROTOBUF_TYPE, success
-from watchkeeper.signals.schema import Signal
+from watchkeeper.signals.signal import Signal
 
 Scope = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
@@ -51,7 +51,7 @@ class Head(NamedTuple):
     length: int | None
 
 
-def http_app(receiver: Receiver) -> OtlpHttp:
+def http_app(receiver: Takes) -> OtlpHttp:
     """Make the ASGI application for a receiver."""
     return OtlpHttp(receiver)
 
@@ -59,7 +59,7 @@ def http_app(receiver: Receiver) -> OtlpHttp:
 class OtlpHttp:
     """The ASGI application; see the module."""
 
-    def __init__(self, receiver: Receiver, *, read_timeout_s: float = READ_TIMEOUT_S) -> None:
+    def __init__(self, receiver: Takes, *, read_timeout_s: float = READ_TIMEOUT_S) -> None:
         self._receiver = receiver
         self._wire_bytes_max = receiver.settings.integer("request_bytes_max")
         self._bytes_max = receiver.settings.integer("request_decompressed_bytes_max")
@@ -123,12 +123,12 @@ class OtlpHttp:
                     retry_after_s=self._receiver.retry_after_s,
                 ) from None
 
-    def _export(self, head: Head, body: bytes, intake: Intake) -> Future[Outcome]:
+    def _export(self, head: Head, body: bytes, intake: Taking) -> Future[Outcome]:
         """Decompress, decode and hand over one request; runs in a thread."""
         payload = decompress(head.compression, body, self._bytes_max, intake.hold)
         return intake.export(head.encoding, payload)
 
-    async def _read(self, head: Head, receive: Receive, intake: Intake) -> bytes:
+    async def _read(self, head: Head, receive: Receive, intake: Taking) -> bytes:
         """Read the body; raises TooLarge as soon as it is, QueueFull, Disconnected."""
         if head.length is not None and head.length > self._wire_bytes_max:
             raise self._too_large()

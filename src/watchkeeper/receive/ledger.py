@@ -12,7 +12,7 @@ import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING, NamedTuple
 
-from watchkeeper.signals.schema import Signal
+from watchkeeper.signals.signal import Signal
 
 if TYPE_CHECKING:
     from watchkeeper.store.metadata import Metadata

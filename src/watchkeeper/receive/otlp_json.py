@@ -16,8 +16,8 @@ from google.protobuf.message import Message
 
 from watchkeeper.errors import MalformedTelemetry
 from watchkeeper.receive.otlp_json_fields import Unfit, fields_of_message
-from watchkeeper.receive.otlp_reference import REQUESTS
-from watchkeeper.signals.schema import Signal
+from watchkeeper.receive.otlp_requests import REQUESTS
+from watchkeeper.signals.signal import Signal
 
 
 def parse(signal: Signal, payload: bytes) -> Message:

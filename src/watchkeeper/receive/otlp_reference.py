@@ -14,9 +14,6 @@ from typing import Any, NamedTuple
 
 import pyarrow as pa
 from google.protobuf.message import DecodeError, Message
-from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsServiceRequest
-from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import ExportMetricsServiceRequest
-from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 
 from watchkeeper.errors import MalformedTelemetry
 from watchkeeper.receive.otlp_records import (
@@ -28,15 +25,10 @@ from watchkeeper.receive.otlp_records import (
     span_row,
     write_attributes,
 )
+from watchkeeper.receive.otlp_requests import REQUESTS as REQUESTS  # noqa: PLC0414
 from watchkeeper.receive.otlp_series import combine, text_hash
 from watchkeeper.receive.otlp_tables import HEADS, RESOURCES, ROWS, SCOPES, Tables
 from watchkeeper.signals.schema import Signal
-
-REQUESTS: dict[Signal, type[Message]] = {
-    Signal.LOGS: ExportLogsServiceRequest,
-    Signal.METRICS: ExportMetricsServiceRequest,
-    Signal.SPANS: ExportTraceServiceRequest,
-}
 
 
 class _Parts(NamedTuple):

@@ -12,7 +12,7 @@ import time
 from collections.abc import Callable
 from concurrent.futures import Future
 from types import TracebackType
-from typing import TYPE_CHECKING, NamedTuple, Protocol, Self
+from typing import TYPE_CHECKING, Protocol, Self
 
 import pyarrow as pa
 
@@ -28,16 +28,14 @@ from watchkeeper.errors import (
 from watchkeeper.receive.budget import Budget
 from watchkeeper.receive.decode import decode
 from watchkeeper.receive.ledger import Count, Ledger
+from watchkeeper.receive.outcome import Outcome
 from watchkeeper.receive.peer import Peer
 from watchkeeper.receive.tokens import Role, Tokens, identify
 from watchkeeper.settings import Settings
-from watchkeeper.signals.schema import Signal
+from watchkeeper.signals.signal import Signal
 
 if TYPE_CHECKING:
     from watchkeeper.store.entry import Appended
-
-ACKNOWLEDGE_TIMEOUT_S = 60.0
-"""How long a transport waits for the disk before it asks for a retry, which is recognised if the first was stored."""
 
 log = logging.getLogger(__name__)
 
@@ -55,15 +53,6 @@ class Keeps(Protocol):
         batch: pa.RecordBatch,
     ) -> Future[Appended]:
         """Make a batch durable; see store/store.py."""
-
-
-class Outcome(NamedTuple):
-    """What became of a request that is acknowledged: records stored, told back as bad (and why), stored before."""
-
-    accepted: int
-    rejected: int
-    deduplicated: int
-    reason: str
 
 
 class Receiver:

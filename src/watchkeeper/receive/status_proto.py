@@ -28,7 +28,7 @@ from watchkeeper.errors import (
     UnsupportedEncoding,
     WatchkeeperError,
 )
-from watchkeeper.signals.schema import Signal
+from watchkeeper.signals.signal import Signal
 
 PROTOBUF_TYPE = "application/x-protobuf"
 JSON_TYPE = "application/json"

@@ -13,18 +13,9 @@ Does not convert anything.
 
 from __future__ import annotations
 
-from enum import StrEnum
-
 import pyarrow as pa
 
-
-class Signal(StrEnum):
-    """The three kinds of telemetry; the values are the names of the tables too."""
-
-    LOGS = "logs"
-    METRICS = "metrics"
-    SPANS = "spans"
-
+from watchkeeper.signals.signal import Signal as Signal  # noqa: PLC0414
 
 TIME_FROM_EVENT = 0
 TIME_FROM_OBSERVED = 1

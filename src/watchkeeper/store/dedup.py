@@ -11,7 +11,7 @@ import hashlib
 from collections import OrderedDict
 from typing import Generic, TypeVar
 
-from watchkeeper.signals.schema import Signal
+from watchkeeper.signals.signal import Signal
 from watchkeeper.store.wal import HASH_BYTES
 
 REMEMBERED_MAX = 200_000
@@ -32,8 +32,9 @@ def content_hash(signal: Signal, encoding: str, sender: str, payload: bytes) -> 
 class Dedup(Generic[P]):
     """Requests that were stored (by sequence) or are on their way to the disk (as `P`)."""
 
-    def __init__(self, window_s: float) -> None:
+    def __init__(self, window_s: float, *, remembered_max: int = REMEMBERED_MAX) -> None:
         self.window_ns = int(window_s * 1e9)
+        self._remembered_max = remembered_max
         self._stored: OrderedDict[bytes, tuple[int, int]] = OrderedDict()
         self._flying: dict[bytes, P] = {}
 
@@ -62,7 +63,7 @@ class Dedup(Generic[P]):
             return
         self._stored[key] = (sequence, received_unix_ns)
         self._stored.move_to_end(key)
-        while len(self._stored) > REMEMBERED_MAX:
+        while len(self._stored) > self._remembered_max:
             self._stored.popitem(last=False)
         while self._stored:
             oldest = next(iter(self._stored))

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
-import pyarrow as pa
+from watchkeeper.signals.signal import Signal
 
-from watchkeeper.signals.schema import Signal
+if TYPE_CHECKING:
+    import pyarrow as pa
 
 
 class Entry(NamedTuple):

@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from watchkeeper.errors import NewerFormat, StoreError
-from watchkeeper.signals.schema import Signal
+from watchkeeper.signals.signal import Signal
 from watchkeeper.store.entry import Entry as Entry  # noqa: PLC0414
 from watchkeeper.store.layout import sync_folder
 

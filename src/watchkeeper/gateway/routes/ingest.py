@@ -21,7 +21,8 @@ from watchkeeper.gateway.problems import problem
 from watchkeeper.gateway.shapes import JsonResponse
 from watchkeeper.receive.compression import ENCODINGS, decompress, known_encoding
 from watchkeeper.receive.json_logs import JsonLogsResult, parse_json_logs
-from watchkeeper.receive.receiver import ACKNOWLEDGE_TIMEOUT_S, Intake, Outcome
+from watchkeeper.receive.outcome import ACKNOWLEDGE_TIMEOUT_S, Outcome
+from watchkeeper.receive.receiver import Intake
 from watchkeeper.signals.schema import Signal
 
 READ_TIMEOUT_S = 30.0
