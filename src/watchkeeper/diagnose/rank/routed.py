@@ -2,7 +2,8 @@
 
 Enters: an IncidentWindow. Leaves: a Ranking with proofs for and against each cause, what was ruled out and why, and the
 indicator within each node. Predicts the family of the fault (category/kinds.py), weighs each family's blame by its
-probability, and abstains when no family's evidence is above what quiet windows show. Works with any part missing.
+probability. Abstains when no family's evidence is above what quiet windows show, or confidence is below the floor.
+Works with any part missing.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ import numpy as np
 
 from watchkeeper.diagnose.base import Cause, Indicator, IndicatorKind, Proof, Ranking
 from watchkeeper.diagnose.category.kinds import FAMILIES, FaultKinds, shipped
-from watchkeeper.diagnose.rank.calibration import fit_curve
+from watchkeeper.diagnose.rank.calibration import FLOOR, fit_curve
 from watchkeeper.diagnose.rank.deviation import Deviation
 from watchkeeper.diagnose.rank.events import LostStep
 from watchkeeper.diagnose.rank.evidence import change_text
@@ -58,11 +59,11 @@ class RoutedRanker:
         sure = _sure(self.kinds, found, scores)
         told = {node: _cause(node, found, families, scores, ordered, sure) for node in nodes}
         causes = in_order([told[node] for node in nodes])
-        speaks = self.kinds.speaks(found) and bool(scores)
+        speaks = self.kinds.speaks(found) and bool(scores) and sure >= FLOOR
         return Ranking(
             causes,
             abstains=not speaks,
-            why=_why(kind, kinds[kind]) if speaks else "No evidence is above what windows without a fault show.",
+            why=_why(kind, kinds[kind]) if speaks else _silent(self.kinds, found, sure),
             missing=() if speaks else _missing(window),
             ruled_out=_ruled_out(found, causes),
             fault_kind=kind if speaks else "",
@@ -114,7 +115,7 @@ def _cause(
     if node != first:
         # What the first one leaves is shared among the others by their scores.
         rest = sum(scores.values()) - scores.get(first, 0.0)
-        sure = (1.0 - sure) * score / rest if rest > 0.0 else 0.0
+        sure = min(sure * score / scores[first], (1.0 - sure) * score / rest) if rest > 0.0 else 0.0
     evidence_for = _proofs(node, found, families)
     verdict = "supported" if node == first and sure >= SUPPORTED_MIN else "possible"
     if score < REFUTED_MAX * scores.get(first, 0.0):
@@ -244,6 +245,12 @@ def _why(kind: str, probability: float) -> str:
         "delay": "a delay between services",
     }
     return f"The evidence is that of {shown.get(kind, f'a shortage of {kind}')} (probability {probability:.0%})."
+
+
+def _silent(kinds: FaultKinds, found: Evidence, sure: float) -> str:
+    if not kinds.speaks(found):
+        return "No evidence is above what windows without a fault show."
+    return f"The likeliest cause has a confidence of {sure:.0%}; below {FLOOR:.0%} it is more likely wrong than right."
 
 
 def _short(text: str) -> str:
