@@ -1,11 +1,10 @@
-"""Reports held against the truth: cause recall, propagation recall, and the share of claims without support.
+"""Reports held against the truth, by the harness' task `report`: the same models, protocol and figures.
 
-ITBench: 36 scenarios with a propagation chain, told from alerts and the documented call graph, with no telemetry; the
-ranker is the one for findings alone. `chain_given_cause` tells the chain from the true cause, so that the path is
-measured apart from the ranking. Nezha: 45 faults of Train Ticket with metrics, logs and traces; the shipped ranker as
-it is; the set has no chains. `cause_recall` counts a true cause among those that the report names (three at most),
-`cause_first` that it is named first. Beside it a random ranker whose every verdict is reported. Nothing is fitted here.
-Needs itbench_sre and nezha_trainticket.
+ITBench: 36 scenarios with a propagation chain, told from alerts and the documented call graph, with no telemetry.
+Nezha: 45 faults of Train Ticket with metrics, logs and traces; the set has no chains. Beside it a random ranker whose
+every verdict is reported. `watchkeeper bench run --task report` has more baselines; only here is
+`itbench_chain_given_cause`, the chain told from the true cause, so that the path is measured apart
+from the ranking. Nothing is fitted here. Needs itbench_sre and nezha_trainticket.
 """
 
 from __future__ import annotations
@@ -14,88 +13,41 @@ import argparse
 import json
 import sys
 from collections.abc import Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from watchkeeper.bench.base import Item, Model, Split
 from watchkeeper.bench.cases import itbench, nezha
 from watchkeeper.bench.cases.base import Case
+from watchkeeper.bench.forms import FORMS
+from watchkeeper.bench.models.reports import Written, guessed
+from watchkeeper.bench.protocol import run_split
 from watchkeeper.bench.scores.bootstrap import mean_interval
-from watchkeeper.bench.scores.report import Chain, chain, evidence_nodes, named, unsupported
-from watchkeeper.diagnose.base import Proof, Ranker, Ranking
-from watchkeeper.diagnose.category.rules import EvidenceClassifier
-from watchkeeper.diagnose.diagnoser import DEFAULT
-from watchkeeper.diagnose.rank.findings import FindingsRanker
-from watchkeeper.diagnose.rank.registry import ranker
+from watchkeeper.bench.scores.report import chain
+from watchkeeper.bench.tasks.report import Happened
+from watchkeeper.bench.tasks.report import measure as measure_reports
 from watchkeeper.diagnose.report.path import propagation
-from watchkeeper.diagnose.report.writer import write_report
 from watchkeeper.settings import Settings
 
 
-class Guess:
-    """Ranks at random and is sure of it: each verdict cites the first finding that there is."""
-
-    def rank(self, window: Any) -> Ranking:
-        """Give a random order with evidence that is not about the node."""
-        ranking = ranker("random").rank(window)
-        proof = tuple(Proof(finding.id, finding.title, finding_id=finding.id) for finding in window.findings[:1])
-        causes = tuple(replace(cause, evidence_for=proof) for cause in ranking.causes)
-        return replace(ranking, causes=causes, abstains=False)
-
-
-def judged(cases: Sequence[Case], chosen: Ranker) -> dict[str, Any]:
-    """Write the report of each case and score them."""
-    first, recalled, abstained = [], [], 0
-    chains: list[Chain] = []
-    claims = bad = dropped = 0
-    for number, case in enumerate(cases, 1):
-        if not number % 10:
-            print(f"    report {number} of {len(cases)}", file=sys.stderr, flush=True)
-        ranking = chosen.rank(case.window)
-        told = EvidenceClassifier().classify(case.window, ranking)
-        report = write_report(None, case.window.findings, case.window, ranking, told)
-        abstained += ranking.abstains
-        leading = [] if ranking.abstains else ranking.nodes()[:1]
-        first.append(float(bool(set(leading) & set(case.truth_nodes)) and named(report.claims, case.truth_nodes)))
-        recalled.append(float(named(report.claims, case.truth_nodes)))
-        if "hops" in case.attributes:
-            chains.append(chain(report.hops, case.attributes["hops"]))
-        about = evidence_nodes(case.window, ranking)
-        claims += len(report.claims)
-        bad += len(unsupported(report.claims, about, case.window.nodes))
-        dropped += len(report.dropped)
-    recall = mean_interval(recalled)
-    return {
-        "cases": len(cases),
-        "abstained": abstained,
-        "cause_first": round(float(np.mean(first)), 3),
-        "cause_recall": round(recall.mean, 3),
-        "cause_recall_low": round(recall.low, 3),
-        "cause_recall_high": round(recall.high, 3),
-        **_chained(chains),
-        "claims": claims,
-        "unsupported_share": round(bad / claims, 4) if claims else 0.0,
-        "dropped": dropped,
-    }
+def judged(cases: Sequence[Case], chosen: Model) -> dict[str, Any]:
+    """Let a model of the harness report each case, by the harness' protocol and task."""
+    items = tuple(Item(case.id, case.window, truth_of(case)) for case in cases)
+    outcome, _, _ = run_split(lambda: chosen, Split("all", (), items), FORMS.get("report"), seed=0)
+    print(f"    {len(cases)} reports written", file=sys.stderr, flush=True)
+    measured = measure_reports([outcome])
+    figures: dict[str, Any] = {"cases": len(cases), "claims": sum(len(told.claims) for told in outcome.answers)}
+    for name, figure in measured.figures.items():
+        figures[name] = round(figure.value, 4)
+        figures[f"{name}_95"] = None if figure.low is None else f"{figure.low:.2f}-{figure.high:.2f}"
+    return figures
 
 
-def _chained(chains: Sequence[Chain]) -> dict[str, float | None]:
-    if not chains:
-        return {
-            "propagation_recall": None,
-            "propagation_low": None,
-            "propagation_high": None,
-            "propagation_precision": None,
-        }
-    recall = mean_interval([each.recall for each in chains])
-    return {
-        "propagation_recall": round(recall.mean, 3),
-        "propagation_low": round(recall.low, 3),
-        "propagation_high": round(recall.high, 3),
-        "propagation_precision": round(float(np.mean([each.precision for each in chains])), 3),
-    }
+def truth_of(case: Case) -> Happened:
+    """Give what is true of a case: its cause, and its chain where the set knows it."""
+    return Happened(frozenset(case.truth_nodes), hops=case.attributes.get("hops"))
 
 
 def given_cause(cases: Sequence[Case]) -> dict[str, Any]:
@@ -104,8 +56,19 @@ def given_cause(cases: Sequence[Case]) -> dict[str, Any]:
     for case in cases:
         shown = {f"service:{finding.service}" for finding in case.window.findings}
         hops = [hop for cause in case.truth_nodes for hop in propagation(case.window.topology, cause, shown)]
-        chains.append(chain(hops, case.attributes["hops"]))
-    return {"cases": len(cases), **_chained(chains)}
+        chains.append(chain([(hop.source, hop.target) for hop in hops], case.attributes["hops"]))
+    recall = mean_interval([each.recall for each in chains])
+    return {
+        "cases": len(cases),
+        "chain_recall": round(recall.mean, 4),
+        "chain_recall_95": f"{recall.low:.2f}-{recall.high:.2f}",
+        "chain_precision": round(float(np.mean([each.precision for each in chains])), 4),
+    }
+
+
+def both(cases: Sequence[Case]) -> dict[str, Any]:
+    """Score the product's report and that on a random ranking."""
+    return {"watchkeeper": judged(cases, Written()), "random": judged(cases, Written(guessed))}
 
 
 def measure(folder: Path, parts: Sequence[str]) -> dict[str, Any]:
@@ -113,12 +76,12 @@ def measure(folder: Path, parts: Sequence[str]) -> dict[str, Any]:
     result: dict[str, Any] = {}
     if "itbench" in parts:
         scenarios = itbench.cases(folder)
-        result["itbench"] = {"watchkeeper": judged(scenarios, FindingsRanker()), "random": judged(scenarios, Guess())}
+        result["itbench"] = both(scenarios)
         result["itbench_chain_given_cause"] = given_cause(scenarios)
     if "nezha" in parts:
         print("  reading nezha_trainticket", file=sys.stderr, flush=True)
         faults = nezha.cases("nezha_trainticket", folder)
-        result["nezha"] = {"watchkeeper": judged(faults, ranker(DEFAULT)), "random": judged(faults, Guess())}
+        result["nezha"] = both(faults)
     return result
 
 

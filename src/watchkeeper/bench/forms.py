@@ -7,6 +7,7 @@ the same answer in one plain type, or ValueError. `plain` turns what is given in
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -53,6 +54,32 @@ class Query(NamedTuple):
     evidence: tuple[str, ...] = ()
 
 
+class Claim(NamedTuple):
+    """A sentence of a report. about: `cause`, `path` (nodes: from, to), `category`, `ruled_out` or `evidence`.
+
+    nodes: those that it names, in order. cites: ids of evidence.
+    """
+
+    about: str
+    text: str
+    nodes: tuple[str, ...]
+    cites: tuple[str, ...]
+
+
+class Told(NamedTuple):
+    """A report. causes: nodes, likeliest first, () when none is named; hops: how it spread, (from, to).
+
+    category: the name in docs/categories.md, "" when none is told. proofs: what of its evidence it worked out itself,
+    with the nodes that each is about; findings and changes of the window are cited by their own ids.
+    """
+
+    causes: tuple[str, ...]
+    hops: tuple[tuple[str, str], ...] = ()
+    category: str = ""
+    claims: tuple[Claim, ...] = ()
+    proofs: Mapping[str, tuple[str, ...]] = MappingProxyType({})
+
+
 def scores(answer: Any, given: Any) -> Floats:
     """Hold an answer to one finite score a row."""
     told = np.asarray(answer, np.float64)
@@ -94,6 +121,15 @@ def chosen(answer: Any, given: Choice) -> frozenset[int]:
     if any(not 0 <= each < len(given.choices) for each in told):
         raise ValueError(f"there are {len(given.choices)} choices, the answer is {sorted(told)}")
     return told
+
+
+def report(answer: Any, given: Any) -> Told:
+    """Hold an answer to Told whose hops are pairs."""
+    if not isinstance(answer, Told):
+        raise ValueError(f"a Told was asked for, not {type(answer).__name__}")
+    if any(len(hop) != 2 for hop in answer.hops):
+        raise ValueError("a hop is a pair of nodes, from and to")
+    return answer
 
 
 def anything(answer: Any, given: Any) -> Any:
@@ -140,7 +176,7 @@ for _form in (
     Form("narrative", "text of an incident as first told", "a probability for each class", probabilities, plain),
     Form("choice", "Choice", "numbers of the right choices", chosen, plain),
     Form("query", "Query", "texts, best first", texts, plain),
-    Form("report", "IncidentWindow", "Told", anything, _window),
+    Form("report", "IncidentWindow", "Told", report, _window),
     Form("cycles", "(T, d) sensors of one unit until now", "time left in cycles", anything, plain),
     Form("shop", "a running shop with a fault", "what was done", anything, plain),
 ):
