@@ -1,1 +1,1 @@
-"""Neural networks that are trained by the extra `learning` and score without it; rows, lines and series come in."""
+"""Neural networks and boosted trees: trained with the extras, scored by ONNX Runtime without torch."""
