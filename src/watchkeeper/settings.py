@@ -150,6 +150,24 @@ SETTINGS: tuple[Setting, ...] = (
     Setting("infiniband_ports_min", 0, "InfiniBand ports that are to be up; 0 takes those that exist.", 0),
     Setting("infiniband_rate_gbps_min", 0.0, "Rate that each InfiniBand port is to run at, in Gb/s; 0 asks none.", 0),
     Setting("infiniband_drop_window_s", 600.0, "Time in which a drop of an InfiniBand link still warns.", 0),
+    Setting("edge_to", "", "Address of the centre that an agent forwards to; `--to` of `watchkeeper edge`."),
+    Setting("edge_ca", "", "PEM file of the authority that signed the centre's certificate."),
+    Setting("edge_cert", "", "PEM file with the certificate by which an agent is known to the centre."),
+    Setting("edge_key", "", "PEM file with the private key of that certificate."),
+    Setting("edge_node_name", "", "Name of an agent's node; else that of its certificate, else the host's."),
+    Setting(
+        "edge_metrics_port", 8889, "Port of an agent's /metrics, /health and /ready; 0 takes a free one.", 0, PORT_MAX
+    ),
+    Setting("edge_batch_records", 1024, "Records at which an agent sends a batch.", 1),
+    Setting("edge_batch_age_s", 10.0, "Time after which an agent sends a batch that is not full.", 0),
+    Setting("edge_pause_s_max", 30.0, "Longest pause of an agent between attempts to reach the centre.", 0.01),
+    Setting(
+        "edge_spool_bytes_max", GIB, "Size on disk of what an agent keeps for the centre; then it refuses.", 65_536
+    ),
+    Setting("edge_host_interval_s", 10.0, "Time between an agent's readings of its host; 0 reads none.", 0),
+    Setting(
+        "edge_health_interval_s", 60.0, "Time between an agent's looks at GPUs and the kernel log; 0 looks at none.", 0
+    ),
 )
 
 _BY_NAME: dict[str, Setting] = {setting.name: setting for setting in SETTINGS}

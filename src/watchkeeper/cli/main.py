@@ -51,6 +51,7 @@ COMMANDS: dict[str, Entry] = {
     "bench": Entry("watchkeeper.cli.bench", "Measure models on tasks and data sets beside trivial baselines."),
     "settings": Entry("watchkeeper.cli.settings", "List every setting with its value and where it came from."),
     "token": Entry("watchkeeper.cli.token", "Create, list and revoke access tokens."),
+    "edge": Entry("watchkeeper.cli.edge", "Run the agent of a node: collect here, forward to a centre, lose nothing."),
     "certs": Entry("watchkeeper.cli.certs", "Make an authority and certificates for TLS."),
     "backup": Entry("watchkeeper.cli.backup", "Copy the store to a folder, also while Watchkeeper runs."),
     "restore": Entry("watchkeeper.cli.restore", "Fill an empty home folder from a backup."),

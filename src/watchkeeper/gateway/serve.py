@@ -7,55 +7,22 @@ what was acknowledged is finished, the store is closed. A second signal ends it 
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import logging
 import os
 import signal
 import socket
-from collections.abc import Callable, Iterator
-from typing import Any
-
-import uvicorn
+from collections.abc import Callable
 
 from watchkeeper.app.watchkeeper import Watchkeeper
-from watchkeeper.errors import SettingError
 from watchkeeper.gateway.api import create_api
 from watchkeeper.receive.grpc_server import GrpcServer
 from watchkeeper.receive.http import http_app
+from watchkeeper.receive.listen import GRACE_S, HttpServer, bind
 from watchkeeper.receive.tls import server_tls
 from watchkeeper.receive.tokens import require_authentication
 from watchkeeper.settings import Settings
 
-GRACE_S = 3
-LISTEN_BACKLOG = 1024
-
 log = logging.getLogger(__name__)
-
-
-class _Server(uvicorn.Server):
-    """uvicorn's server without its own signal handling, which is ours here."""
-
-    @contextlib.contextmanager
-    def capture_signals(self) -> Iterator[None]:
-        yield
-
-
-def bind(address: str, port: int, setting: str) -> socket.socket:
-    """Bind a listening socket; raises SettingError that names the setting when the port is taken or not allowed."""
-    family = socket.AF_INET6 if ":" in address else socket.AF_INET
-    listener = socket.socket(family, socket.SOCK_STREAM)
-    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    try:
-        listener.bind((address, port))
-        listener.listen(LISTEN_BACKLOG)
-    except OSError as error:
-        listener.close()
-        raise SettingError(
-            f"cannot listen on {address}:{port} ({error.strerror}); is another Watchkeeper or collector running? "
-            f"Choose another port with --set {setting}=NUMBER"
-        ) from error
-    listener.setblocking(False)
-    return listener
 
 
 async def serve(settings: Settings, on_ready: Callable[[Watchkeeper], None]) -> None:
@@ -85,8 +52,8 @@ async def _run(
     tls = server_tls(settings)
     grpc = GrpcServer(keeper.receiver, settings)
     api = create_api(keeper)
-    page = _Server(_configuration(api, tls.page if tls else {}))
-    otlp = _Server(_configuration(http_app(keeper.receiver), tls.otlp if tls else {}))
+    page = HttpServer(api, tls.page if tls else {})
+    otlp = HttpServer(http_app(keeper.receiver), tls.otlp if tls else {})
     stopping = _signals()
     keeper.start()
     port = grpc.start()
@@ -109,22 +76,6 @@ async def _run(
         page.should_exit = otlp.should_exit = True
         await asyncio.to_thread(grpc.stop, GRACE_S)
         await asyncio.gather(*tasks, return_exceptions=True)
-
-
-def _configuration(app: Any, tls: dict[str, Any]) -> uvicorn.Config:
-    return uvicorn.Config(
-        app,
-        log_level="warning",
-        access_log=False,
-        server_header=False,
-        date_header=False,
-        # Else any local sender could tell the ledger another address.
-        proxy_headers=False,
-        lifespan="off",
-        timeout_graceful_shutdown=GRACE_S,
-        timeout_keep_alive=75,
-        **tls,
-    )
 
 
 def _signals() -> asyncio.Event:

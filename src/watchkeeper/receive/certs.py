@@ -103,10 +103,7 @@ def issue(
 
 def show(file: Path) -> CertificateFacts:
     """Tell what a certificate in a PEM file says of itself; raises CertificateError."""
-    try:
-        certificate = x509.load_pem_x509_certificate(file.read_bytes())
-    except (OSError, ValueError) as error:
-        raise CertificateError(f"{file} is no certificate in PEM form: {error}") from error
+    certificate = _load(file)
     return CertificateFacts(
         file,
         certificate.subject.rfc4514_string(),
@@ -117,6 +114,21 @@ def show(file: Path) -> CertificateFacts:
         certificate.not_valid_after_utc,
         f"{certificate.serial_number:x}",
     )
+
+
+def common_name(file: Path) -> str:
+    """Give the name that a certificate in a PEM file carries; raises CertificateError when there is none."""
+    names = _load(file).subject.get_attributes_for_oid(NameOID.COMMON_NAME)
+    if not names:
+        raise CertificateError(f"the certificate {file} names nobody; make one with `watchkeeper certs issue NAME`")
+    return str(names[0].value)
+
+
+def _load(file: Path) -> x509.Certificate:
+    try:
+        return x509.load_pem_x509_certificate(file.read_bytes())
+    except (OSError, ValueError) as error:
+        raise CertificateError(f"{file} is no certificate in PEM form: {error}") from error
 
 
 def _builder(

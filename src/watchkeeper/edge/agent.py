@@ -1,0 +1,214 @@
+"""The edge agent as one object: takes in, collects, spools and forwards; `run` serves until a signal comes.
+
+Enters: Settings and an AgentPlan. Leaves: telemetry at the centre. Wires the parts of this room and holds no logic of
+theirs. What only some agents need (files, journal, GPUs, detection) is imported when it is asked for, for an agent at
+rest is to stay small.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import signal as signals
+import socket
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from http.server import ThreadingHTTPServer
+from typing import Any
+
+from watchkeeper.edge.counts import Counts
+from watchkeeper.edge.exposition import Sample, Tells, count_samples, reading_samples, state_server
+from watchkeeper.edge.forwarder import Forwarder
+from watchkeeper.edge.host_metrics import SERVICE, HostMetrics, Reading, encode_readings
+from watchkeeper.edge.intake import LocalReceiver
+from watchkeeper.edge.link import Centre, Link
+from watchkeeper.edge.spool import Spool
+from watchkeeper.errors import SettingError
+from watchkeeper.receive.tokens import is_loopback
+from watchkeeper.settings import Settings
+from watchkeeper.signals.signal import Signal
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class AgentPlan:
+    """What an agent is to do besides its settings: where the centre is, files to follow, what to say and judge here."""
+
+    centre: Centre
+    files: tuple[str, ...] = ()
+    journal: bool = False
+    debug: bool = False
+    detect: bool = False
+
+
+def node_name(settings: Settings, certificate: str) -> str:
+    """Give the name of this node: the setting, else the name in its certificate, else the host's."""
+    said = settings.text("edge_node_name")
+    if said:
+        return said
+    if certificate:
+        from pathlib import Path
+
+        from watchkeeper.receive.certs import common_name
+
+        return common_name(Path(certificate))
+    return socket.gethostname()
+
+
+class Agent:
+    """The agent; `start` before use, `stop` after. `endpoints` tells where it listens."""
+
+    def __init__(self, settings: Settings, plan: AgentPlan) -> None:
+        self.settings = settings
+        self.plan = plan
+        self.endpoints: dict[str, str] = {}
+        self.node = node_name(settings, plan.centre.certificate)
+        self.counts = Counts()
+        self._stopping = threading.Event()
+        self._threads: list[threading.Thread] = []
+        self._readings: list[Reading] = []
+        self._samples: list[Callable[[], list[Sample]]] = []
+        self._closing: list[Callable[[], None]] = []
+        if not is_loopback(settings.text("bind")) and not (settings.flag("insecure") or settings.text("tls_client_ca")):
+            raise SettingError(
+                f"bind = {settings.text('bind')!r} is not loopback and nobody is asked who they are; require client "
+                "certificates (tls_client_ca), or listen on 127.0.0.1, or tell --set insecure=true if you trust the "
+                "network entirely"
+            )
+        folder = settings.path("home") / "edge"
+        self.spool = Spool(
+            folder / "spool",
+            bytes_max=settings.integer("edge_spool_bytes_max"),
+            dedup_window_s=settings.number("dedup_window_s"),
+            retry_after_s=settings.number("retry_after_s"),
+        )
+        self.forwarder = Forwarder(
+            self.spool,
+            Link(plan.centre),
+            self.counts,
+            folder,
+            batch_records=settings.integer("edge_batch_records"),
+            batch_age_s=settings.number("edge_batch_age_s"),
+            pause_max_s=settings.number("edge_pause_s_max"),
+        )
+        self.receiver = LocalReceiver(settings, self.spool, self.counts, self.node)
+        self._state: ThreadingHTTPServer | None = None
+
+    def start(self) -> None:
+        """Start to write, to forward, to collect, and to tell the state."""
+        settings = self.settings
+        host = settings.text("bind")
+        self._state = state_server(Tells(self.samples, self.state), host, settings.integer("edge_metrics_port"))
+        self.endpoints["metrics"] = f"http://{host}:{self._state.server_address[1]}/metrics"
+        self._spawn("edge-state", lambda: self._state.serve_forever(1.0) if self._state else None)
+        if self.plan.debug:
+            from watchkeeper.edge.debug import print_request
+
+            self.receiver.on_seen.append(print_request)
+        self.spool.start()
+        self.forwarder.start()
+        host_every_s = settings.number("edge_host_interval_s")
+        if host_every_s:
+            self._spawn("edge-host", lambda: self._collect_host(host_every_s))
+
+    def stop(self) -> None:
+        """Collect nothing more, send what can be sent at once, keep the rest in the spool."""
+        self._stopping.set()
+        for close in self._closing:
+            close()
+        self.forwarder.stop()
+        self.spool.stop()
+        if self._state is not None:
+            self._state.shutdown()
+            self._state.server_close()
+
+    def _spawn(self, name: str, target: Callable[[], Any]) -> None:
+        thread = threading.Thread(target=target, name=name, daemon=True)
+        thread.start()
+        self._threads.append(thread)
+
+    def _collect_host(self, every_s: float) -> None:
+        host = HostMetrics()
+        resource = {"service.name": SERVICE, "host.name": self.node}
+        while True:
+            now = time.time_ns()
+            self._readings = host.read()
+            payload = encode_readings(self._readings, resource, start_unix_ns=host.start_unix_ns, time_unix_ns=now)
+            if self._stopping.is_set():
+                return
+            self.receiver.keep(Signal.METRICS, payload, "host")
+            self._stopping.wait(every_s)
+
+    def samples(self) -> list[Sample]:
+        """Give what /metrics shows."""
+        about = "Size of the spool on disk."
+        up = 1.0 if self.forwarder.reached else 0.0
+        return [
+            *count_samples(self.counts),
+            Sample("watchkeeper_edge_spool_bytes", "gauge", about, self.spool.size_bytes),
+            Sample("watchkeeper_edge_centre_up", "gauge", "Whether the centre answered the last attempt.", up),
+            *(sample for more in self._samples for sample in more()),
+            *reading_samples(self._readings),
+        ]
+
+    def state(self) -> dict[str, object]:
+        """Give what /health and /ready tell; ready once the ports are open, whether or not the centre answers."""
+        return {
+            "ready": "otlp_http" in self.endpoints and not self._stopping.is_set(),
+            "node": self.node,
+            "centre": {"url": self.plan.centre.url, **self.forwarder.status()},
+            "spool_bytes": self.spool.size_bytes,
+            "last_error": self.counts.last_error,
+        }
+
+
+async def run(agent: Agent, on_ready: Callable[[Agent], None]) -> None:
+    """Serve OTLP over gRPC and HTTP until SIGINT or SIGTERM; `on_ready` is called once both ports are open."""
+    from watchkeeper.receive.grpc_server import GrpcServer
+    from watchkeeper.receive.http import http_app
+    from watchkeeper.receive.listen import HttpServer, bind
+    from watchkeeper.receive.tls import server_tls
+
+    settings = agent.settings
+    address = settings.text("bind")
+    listener = bind(address, settings.integer("otlp_http_port"), "otlp_http_port")
+    with listener:
+        tls = server_tls(settings)
+        grpc = GrpcServer(agent.receiver, settings)
+        server = HttpServer(http_app(agent.receiver), tls.otlp if tls else {})
+        stopping = _signals()
+        agent.start()
+        try:
+            port = grpc.start()
+            task = asyncio.create_task(server.serve([listener]))
+            while not server.started and not task.done():
+                await asyncio.sleep(0.01)
+            scheme = "https" if tls else "http"
+            agent.endpoints["otlp_http"] = f"{scheme}://{address}:{listener.getsockname()[1]}"
+            agent.endpoints["otlp_grpc"] = f"{address}:{port}"
+            on_ready(agent)
+            await stopping.wait()
+        finally:
+            server.should_exit = True
+            await asyncio.to_thread(grpc.stop, 1)
+            await asyncio.gather(task, return_exceptions=True)
+            await asyncio.to_thread(agent.stop)
+
+
+def _signals() -> asyncio.Event:
+    """Give an event that the first SIGINT or SIGTERM sets; the second ends the process at once."""
+    stopping = asyncio.Event()
+    loop = asyncio.get_running_loop()
+
+    def stop() -> None:
+        if stopping.is_set():
+            os._exit(130)
+        stopping.set()
+
+    for number in (signals.SIGINT, signals.SIGTERM):
+        loop.add_signal_handler(number, stop)
+    return stopping

@@ -1,0 +1,63 @@
+"""Listening sockets, and the HTTP server on them that leaves signals to its owner.
+
+Enters: an address, an ASGI application, what TLS needs. Leaves: a bound socket; a server. Ports are bound before
+anything else is started, so that a taken one is told at once.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import socket
+from collections.abc import Iterator
+from typing import Any
+
+import uvicorn
+
+from watchkeeper.errors import SettingError
+
+GRACE_S = 3
+LISTEN_BACKLOG = 1024
+
+
+def bind(address: str, port: int, setting: str) -> socket.socket:
+    """Bind a listening socket; raises SettingError that names the setting when the port is taken or not allowed."""
+    family = socket.AF_INET6 if ":" in address else socket.AF_INET
+    listener = socket.socket(family, socket.SOCK_STREAM)
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        listener.bind((address, port))
+        listener.listen(LISTEN_BACKLOG)
+    except OSError as error:
+        listener.close()
+        raise SettingError(
+            f"cannot listen on {address}:{port} ({error.strerror}); is another Watchkeeper or collector running? "
+            f"Choose another port with --set {setting}=NUMBER"
+        ) from error
+    listener.setblocking(False)
+    return listener
+
+
+class HttpServer(uvicorn.Server):
+    """uvicorn's server without its own signal handling, which is its owner's here."""
+
+    def __init__(self, app: Any, tls: dict[str, Any]) -> None:
+        super().__init__(
+            uvicorn.Config(
+                app,
+                log_level="warning",
+                access_log=False,
+                server_header=False,
+                date_header=False,
+                # Else any local sender could tell the ledger another address.
+                proxy_headers=False,
+                lifespan="off",
+                timeout_graceful_shutdown=GRACE_S,
+                timeout_keep_alive=75,
+                **tls,
+            )
+        )
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        """Leave signals alone."""
+        yield
