@@ -14,12 +14,12 @@ from typing import NamedTuple
 
 from watchkeeper.bench.base import BenchError, DataSpec, Enhancement, ModelSpec, Subject, Task
 from watchkeeper.bench.discover import Catalogue
+from watchkeeper.bench.suites import suite_of
 from watchkeeper.datasets.catalogue import DATA_SETS
 from watchkeeper.datasets.fetch import is_present
 
 PLAIN = "none"
 """The enhancement that changes nothing."""
-QUICK_PLAIN_ONLY = "the quick suite leaves it to the full one"
 
 
 class Cell(NamedTuple):
@@ -52,17 +52,13 @@ class Chosen(NamedTuple):
     suite: str = ""
 
 
-SUITES = ("quick", "full")
-
-
 def plan(known: Catalogue, chosen: Chosen, folder: Path) -> list[Cell]:
     """Give all cells that the patterns choose, with the reason of those that cannot be run.
 
     Data sets of a form that a model does not take give no cell at all: there is no question that it could be asked.
     Raises BenchError when nothing is chosen, or a pattern without a wildcard names nothing.
     """
-    if chosen.suite and chosen.suite not in SUITES:
-        raise BenchError(f"there is no suite {chosen.suite!r}; there are: {', '.join(SUITES)}")
+    suite_of(chosen.suite)
     _hold_names(known, chosen)
     cells = list(_cells(known, chosen, folder))
     if not cells:

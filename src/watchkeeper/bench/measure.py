@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from watchkeeper.bench.base import Figure, Measured, Place
+from watchkeeper.bench.base import BenchError, Figure, Measured, Place, Split
 from watchkeeper.bench.cells import Cell
 from watchkeeper.bench.forms import FORMS
 from watchkeeper.bench.machine import commit, machine, model_bytes, peak_memory_bytes, versions
@@ -36,11 +36,15 @@ class _Seeded(NamedTuple):
     bytes: int
 
 
-def measure_cell(cell: Cell, place: Place, seeds: Sequence[int] = ()) -> Record:
-    """Run a cell and give its record."""
+def measure_cell(
+    cell: Cell, place: Place, seeds: Sequence[int] = (), loaded: tuple[list[Split], float] | None = None
+) -> Record:
+    """Run a cell and give its record; `loaded` are the splits where they were read before, and the seconds it took."""
     begun_s = time.perf_counter()
-    splits = list(cell.data.splits(place))
-    load_s = time.perf_counter() - begun_s
+    splits = list(cell.data.splits(place)) if loaded is None else loaded[0]
+    load_s = time.perf_counter() - begun_s if loaded is None else loaded[1]
+    if not splits:
+        raise BenchError(f"the data set {cell.data.id} gives no split")
     random = cell.model.random or cell.enhancement.random
     chosen = tuple(seeds) or (SEEDS if random else SEEDS[:1])
     runs = [_run(cell, place, splits, seed) for seed in chosen]

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from watchkeeper.bench.cells import Cell, Chosen
     from watchkeeper.bench.discover import Catalogue
     from watchkeeper.bench.output.board import Table
-    from watchkeeper.bench.runner import Folders
+    from watchkeeper.bench.room import Folders
 
 app = typer.Typer(help="Measure models on tasks, beside trivial baselines.", no_args_is_help=True)
 
@@ -41,7 +41,7 @@ PlanArgument = Annotated[
 
 
 def _folders(out: Path | None, use: list[str] | None, assignments: list[str] | None) -> Folders:
-    from watchkeeper.bench.runner import Folders
+    from watchkeeper.bench.room import Folders
 
     settings = load_settings(assignments)
     home = settings.path("home") / "bench"
@@ -154,7 +154,8 @@ def run(
     assignments: SetOption = None,
 ) -> None:
     """Run cells that have no record yet; what is interrupted goes on where it stopped."""
-    from watchkeeper.bench.runner import Limits, todo
+    from watchkeeper.bench.room import Limits
+    from watchkeeper.bench.runner import todo
 
     limits = Limits(cell_seconds, cell_memory, memory, at_once)
     if again is not None:
@@ -223,7 +224,7 @@ def _run_again(path: Path, limits: Any, out: Path | None, assignments: list[str]
     from watchkeeper.bench.cells import cell_of
     from watchkeeper.bench.discover import catalogue
     from watchkeeper.bench.records import find_record, read_record
-    from watchkeeper.bench.runner import Folders
+    from watchkeeper.bench.room import Folders
 
     record = read_record(path)
     folders = _folders(out, record.get("use", []), assignments)

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from watchkeeper.bench.discover import catalogue
-from watchkeeper.bench.runner import Folders
+from watchkeeper.bench.room import Folders
 
 TOY = str(Path(__file__).with_name("toy.py"))
 

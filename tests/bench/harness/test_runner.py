@@ -12,7 +12,8 @@ from watchkeeper.bench.output.board import board
 from watchkeeper.bench.output.markdown import markdown_page
 from watchkeeper.bench.output.page import html_page
 from watchkeeper.bench.records import find_record, path_of, read_record
-from watchkeeper.bench.runner import Limits, run_cells, todo
+from watchkeeper.bench.room import Limits
+from watchkeeper.bench.runner import run_cells, todo
 from watchkeeper.errors import UnknownName
 
 
@@ -65,7 +66,7 @@ def test_a_cell_fails_with_its_reason_and_is_not_a_number(known, folders):
 
 def test_a_cell_that_takes_too_long_is_ended(known, folders):
     _, told = run(known, folders, ["toy_waiting"], Limits(cell_s=1.0), enhancements=["none"])
-    assert told["toy_waiting/none"]["reason"] == "took longer than 1 s"
+    assert told["toy_waiting/none"]["reason"] == "took longer than the 1 s"
 
 
 def test_an_interrupt_ends_what_runs_and_leaves_no_record(known, folders):
