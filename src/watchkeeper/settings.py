@@ -158,7 +158,7 @@ SETTINGS: tuple[Setting, ...] = (
     Setting(
         "edge_metrics_port", 8889, "Port of an agent's /metrics, /health and /ready; 0 takes a free one.", 0, PORT_MAX
     ),
-    Setting("edge_batch_records", 1024, "Records at which an agent sends a batch.", 1),
+    Setting("edge_batch_records_max", 1024, "Records at which an agent sends a batch.", 1),
     Setting("edge_batch_age_s", 10.0, "Time after which an agent sends a batch that is not full.", 0),
     Setting("edge_pause_s_max", 30.0, "Longest pause of an agent between attempts to reach the centre.", 0.01),
     Setting(

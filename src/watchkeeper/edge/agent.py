@@ -91,7 +91,7 @@ class Agent:
             Link(plan.centre),
             self.counts,
             folder,
-            batch_records=settings.integer("edge_batch_records"),
+            batch_records=settings.integer("edge_batch_records_max"),
             batch_age_s=settings.number("edge_batch_age_s"),
             pause_max_s=settings.number("edge_pause_s_max"),
         )

@@ -13,21 +13,25 @@ import pyarrow as pa
 
 from watchkeeper.errors import MalformedTelemetry
 from watchkeeper.receive import otlp_columnar, otlp_json, otlp_reference
+from watchkeeper.receive.batch_mark import Mark, read_mark
 from watchkeeper.receive.otlp_reference import Read
 from watchkeeper.receive.otlp_tables import assemble
 from watchkeeper.signals.schema import Signal
+from watchkeeper.store.position import Position, put_position
 
 
 class Decoded(NamedTuple):
     """One decoded request.
 
     batch: its schema is SCHEMAS[signal]; column `batch` is 0, `template_id` null, `series` of metrics filled.
-    rejected: records dropped as invalid. reason: "" or why, for the sender.
+    rejected: records dropped as invalid. reason: "" or why, for the sender. mark: that of an agent's batch, which then
+    carries its place in the agent's stream.
     """
 
     batch: pa.RecordBatch
     rejected: int
     reason: str
+    mark: Mark | None = None
 
 
 def decode(signal: Signal, encoding: str, payload: bytes, *, sender: str, received_unix_ns: int) -> Decoded:
@@ -46,7 +50,10 @@ def decode(signal: Signal, encoding: str, payload: bytes, *, sender: str, receiv
     else:
         raise MalformedTelemetry(f"unknown encoding {encoding!r}; OTLP is encoded as 'protobuf' or 'json'")
     batch = assemble(signal, found.tables, sender=sender, received_unix_ns=received_unix_ns)
-    return Decoded(batch, found.rejected, found.reason)
+    mark = read_mark(payload) if encoding == "protobuf" else None
+    if mark is not None:
+        batch = put_position(batch, Position(mark.stream, mark.position))
+    return Decoded(batch, found.rejected, found.reason, mark)
 
 
 def reference(signal: Signal, payload: bytes, *, received_unix_ns: int) -> Read:

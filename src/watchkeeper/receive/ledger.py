@@ -157,6 +157,21 @@ class Ledger:
             if count.accepted:
                 self._rates[signal].add(int(self._clock()), count.accepted)
 
+    def told(self, sender: str, signal: Signal, protocol: str, *, dropped: int, refused: int) -> None:
+        """Book what a sender says it had to leave out, as totals: a row's counts rise to them and never fall."""
+        now = self._now_unix_ns()
+        with self._lock:
+            if sender not in self._senders:
+                if len(self._senders) >= self._senders_max:
+                    return
+                self._senders.add(sender)
+            key = (sender, signal, protocol)
+            row = self._rows.get(key) or LedgerRow(sender, signal, protocol, first_unix_ns=now)
+            told = row._replace(dropped=max(row.dropped, dropped), refused=max(row.refused, refused))
+            if told != row:
+                self._rows[key] = told._replace(last_unix_ns=now)
+                self._changed.add(key)
+
     def rows(self) -> list[LedgerRow]:
         """Give every row, by sender, signal and protocol."""
         with self._lock:

@@ -25,6 +25,7 @@ from watchkeeper.errors import (
     Unauthorized,
     WatchkeeperError,
 )
+from watchkeeper.receive.batch_mark import Mark
 from watchkeeper.receive.budget import Budget
 from watchkeeper.receive.decode import decode
 from watchkeeper.receive.ledger import Count, Ledger
@@ -138,6 +139,8 @@ class Intake:
             now = self._receiver.now_unix_ns()
             decoded = decode(self._signal, encoding, payload, sender=self.sender, received_unix_ns=now)
             rows = decoded.batch.num_rows
+            if decoded.mark is not None and (decoded.mark.dropped or decoded.mark.refused):
+                self._told(decoded.mark)
             rejected = decoded.rejected + already_rejected
             done = Count(accepted=rows, rejected=rejected, bytes=len(payload), error=reason or decoded.reason)
             if rows == 0:
@@ -153,6 +156,12 @@ class Intake:
             raise fault from error
         stored.add_done_callback(lambda future: self._settle(outcome, future, done))
         return outcome
+
+    def _told(self, mark: Mark) -> None:
+        """Book what an agent had to leave out, in a row of its stream."""
+        protocol = f"agent/{mark.stream[:8]}"
+        ledger = self._receiver.ledger
+        ledger.told(self.sender, self._signal, protocol, dropped=mark.dropped, refused=mark.refused)
 
     def _settle(self, outcome: Future[Outcome], stored: Future[Appended], done: Count) -> None:
         """Turn the store's answer into the outcome; runs in the store's thread, so it is short and never raises."""

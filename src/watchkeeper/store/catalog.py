@@ -15,7 +15,9 @@ from pathlib import Path
 from typing import NamedTuple
 
 from watchkeeper.signals.schema import Signal
+from watchkeeper.store.dedup import STREAMS_MAX
 from watchkeeper.store.metadata import connect, immediate
+from watchkeeper.store.position import Position
 from watchkeeper.store.segments import Segment
 
 _SCHEMA = (
@@ -29,6 +31,8 @@ _SCHEMA = (
     """CREATE TABLE IF NOT EXISTS seen (
         hash BLOB PRIMARY KEY, sequence INTEGER NOT NULL, received_unix_ns INTEGER NOT NULL) STRICT""",
     "CREATE INDEX IF NOT EXISTS seen_received ON seen (received_unix_ns)",
+    """CREATE TABLE IF NOT EXISTS positions (
+        stream TEXT PRIMARY KEY, place INTEGER NOT NULL, sequence INTEGER NOT NULL) STRICT""",
     "CREATE TABLE IF NOT EXISTS counters (name TEXT PRIMARY KEY, value INTEGER NOT NULL) STRICT",
 )
 _COLUMNS = ", ".join(Segment._fields)
@@ -36,11 +40,12 @@ _VALUES = ", ".join("?" * len(Segment._fields))
 
 
 class Seen(NamedTuple):
-    """One request that was stored: its content hash, its sequence, when it came."""
+    """One request that was stored: its content hash, its sequence, when it came, its place in a stream if any."""
 
     content_hash: bytes
     sequence: int
     received_unix_ns: int
+    position: Position | None = None
 
 
 class Catalog:
@@ -94,6 +99,12 @@ class Catalog:
         with self._lock:
             return [Seen(*row) for row in self._connection.execute(query, [since_unix_ns])]
 
+    def positions(self) -> list[tuple[Position, int]]:
+        """Give the last place of each stream that is in segments, with the sequence of its batch, oldest first."""
+        with self._lock:
+            rows = self._connection.execute("SELECT stream, place, sequence FROM positions ORDER BY sequence")
+            return [(Position(row[0], row[1]), row[2]) for row in rows]
+
     def last_sequence(self) -> int:
         """Give the highest sequence that was ever sealed; 0 when none was."""
         with self._lock:
@@ -109,8 +120,10 @@ class Catalog:
             connection.execute("INSERT OR REPLACE INTO sealed VALUES (?)", [wal_name])
             connection.execute("DELETE FROM seen WHERE received_unix_ns <= ?", [forget_before])
             connection.executemany(
-                "INSERT OR REPLACE INTO seen VALUES (?, ?, ?)", [s for s in seen if s.received_unix_ns > forget_before]
+                "INSERT OR REPLACE INTO seen VALUES (?, ?, ?)",
+                [s[:3] for s in seen if s.received_unix_ns > forget_before],
             )
+            self._reach(connection, seen)
             connection.execute(
                 "INSERT INTO counters VALUES ('last_sequence', ?)"
                 " ON CONFLICT (name) DO UPDATE SET value = max(value, excluded.value)",
@@ -143,6 +156,22 @@ class Catalog:
         """Close the file."""
         with self._lock:
             self._connection.close()
+
+    @staticmethod
+    def _reach(connection: sqlite3.Connection, seen: Sequence[Seen]) -> None:
+        """Note the last place of each stream; of too many streams those unheard for longest go."""
+        placed = [(*s.position, s.sequence) for s in seen if s.position is not None]
+        if not placed:
+            return
+        connection.executemany(
+            "INSERT INTO positions VALUES (?, ?, ?) ON CONFLICT (stream) DO UPDATE"
+            " SET place = excluded.place, sequence = excluded.sequence WHERE excluded.place > place",
+            placed,
+        )
+        connection.execute(
+            "DELETE FROM positions WHERE stream NOT IN (SELECT stream FROM positions ORDER BY sequence DESC LIMIT ?)",
+            [STREAMS_MAX],
+        )
 
     @staticmethod
     def _insert(connection: sqlite3.Connection, segments: Sequence[Segment]) -> None:

@@ -28,6 +28,7 @@ from watchkeeper.store.dedup import Dedup, content_hash
 from watchkeeper.store.disk import Disk
 from watchkeeper.store.entry import Appended, Entry
 from watchkeeper.store.hot import HotBatch, HotFile
+from watchkeeper.store.position import Position, take_position
 from watchkeeper.store.view import View
 from watchkeeper.store.wal import WalFile, body_head, frame
 
@@ -48,6 +49,7 @@ class Request:
     batch: pa.RecordBatch
     bytes: int
     future: Future[Appended]
+    position: Position | None = None
     retries: list[Future[Appended]] = field(default_factory=list)
 
 
@@ -109,11 +111,14 @@ class Committer:
         future: Future[Appended] = Future()
         future.set_running_or_notify_cancel()
         key = content_hash(signal, encoding, sender, payload)
+        batch, position = take_position(batch)
         hot_bytes, batch_bytes = max(self._view.hot_bytes(), self._held_elsewhere()), batch.nbytes
         with self._changed:
             if self._stopping:
                 raise StoreError("the store is closed; open it again")
             stored = self._dedup.stored(key, received_unix_ns)
+            if stored is None and position is not None:
+                stored = self._dedup.passed(position)
             if stored is not None:
                 future.set_result(Appended(stored, duplicate=True))
                 return future
@@ -124,7 +129,9 @@ class Committer:
             self._check_room(len(payload), batch_bytes, hot_bytes)
             sequence = self._next_sequence
             entry = Entry(sequence, signal, encoding, sender, received_unix_ns, payload)
-            request = Request(entry, key, body_head(entry, key), numbered(batch, sequence), batch_bytes, future)
+            request = Request(
+                entry, key, body_head(entry, key), numbered(batch, sequence), batch_bytes, future, position
+            )
             self._next_sequence += 1
             self._dedup.depart(key, request)
             self._waiting.append(request)
@@ -215,11 +222,13 @@ class Committer:
         arrived = [(r, HotBatch.of(r.entry.sequence, r.entry.signal, r.batch)) for r in group]
         self._view.add(
             self._hot,
-            [(batch, Seen(r.key, r.entry.sequence, r.entry.received_unix_ns)) for r, batch in arrived],
+            [(batch, Seen(r.key, r.entry.sequence, r.entry.received_unix_ns, r.position)) for r, batch in arrived],
         )
         with self._changed:
             for request in group:
                 self._dedup.arrive(request.key, request.entry.sequence, request.entry.received_unix_ns)
+                if request.position is not None:
+                    self._dedup.reach(request.position, request.entry.sequence)
             self._forget(group)
             callbacks = self._callbacks
         for request in group:

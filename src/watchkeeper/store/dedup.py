@@ -1,6 +1,7 @@
 """The memory of which requests were stored lately, so that a retry is recognised.
 
-A request is known by the hash of its sender, signal, encoding and payload. It is remembered for `dedup_window_s`
+A batch with a place in a stream (store/position.py) is known by that place, as long as the stream is heard of. Another
+request is known by the hash of its sender, signal, encoding and payload. It is remembered for `dedup_window_s`
 after it came, across restarts: the hashes stand in the log's records and, once sealed, in the catalog. Memory: about
 200 bytes a request, at most REMEMBERED_MAX of them, the oldest going first. Not safe between threads by itself.
 """
@@ -9,12 +10,16 @@ from __future__ import annotations
 
 import hashlib
 from collections import OrderedDict
-from typing import Generic, TypeVar
+from typing import TYPE_CHECKING, Generic, TypeVar
 
 from watchkeeper.signals.signal import Signal
 from watchkeeper.store.wal import HASH_BYTES
 
+if TYPE_CHECKING:
+    from watchkeeper.store.position import Position
+
 REMEMBERED_MAX = 200_000
+STREAMS_MAX = 50_000
 
 P = TypeVar("P")
 
@@ -37,6 +42,7 @@ class Dedup(Generic[P]):
         self._remembered_max = remembered_max
         self._stored: OrderedDict[bytes, tuple[int, int]] = OrderedDict()
         self._flying: dict[bytes, P] = {}
+        self._places: OrderedDict[str, tuple[int, int]] = OrderedDict()
 
     def flying(self, key: bytes) -> P | None:
         """Give the request on its way to the disk that has this content."""
@@ -46,6 +52,19 @@ class Dedup(Generic[P]):
         """Give the sequence under which this content was stored within the window."""
         found = self._stored.get(key)
         return found[0] if found is not None and now_unix_ns - found[1] < self.window_ns else None
+
+    def passed(self, position: Position) -> int | None:
+        """Give the sequence of the last batch of a stream if that is at this place or beyond: this one was stored."""
+        place, sequence = self._places.get(position.stream, (0, 0))
+        return sequence if position.place <= place else None
+
+    def reach(self, position: Position, sequence: int) -> None:
+        """Note that a batch of a stream is stored, for as long as the stream is heard of."""
+        if position.place > self._places.get(position.stream, (0, 0))[0]:
+            self._places[position.stream] = (position.place, sequence)
+        self._places.move_to_end(position.stream)
+        while len(self._places) > STREAMS_MAX:
+            self._places.popitem(last=False)
 
     def depart(self, key: bytes, request: P) -> None:
         """Note that a request is on its way to the disk."""

@@ -25,6 +25,7 @@ from watchkeeper.store.catalog import Catalog, Seen
 from watchkeeper.store.entry import Entry, Recovered
 from watchkeeper.store.hot import HotBatch, HotFile
 from watchkeeper.store.layout import Layout
+from watchkeeper.store.position import take_position
 from watchkeeper.store.quarantine import Quarantine
 from watchkeeper.store.segments import Found, Segment
 
@@ -153,8 +154,9 @@ def replay(layout: Layout, quarantine: Quarantine, decode: Decode, seen: list[Se
                 continue
             batch = _decoded(entry, decode, quarantine)
             if batch is not None:
+                batch, position = take_position(batch)
                 known[record.content_hash] = entry.received_unix_ns
-                told = Seen(record.content_hash, entry.sequence, entry.received_unix_ns)
+                told = Seen(record.content_hash, entry.sequence, entry.received_unix_ns, position)
                 batches.append((HotBatch.of(entry.sequence, entry.signal, batch), told))
         if batches:
             result.files.append((hot, batches))

@@ -257,10 +257,14 @@ class Store:
         dedup: Dedup[Request] = Dedup(window_s)
         for one in seen:
             dedup.arrive(one.content_hash, one.sequence, one.received_unix_ns)
+        for position, sequence in self._catalog.positions():
+            dedup.reach(position, sequence)
         for hot, batches in replayed.files:
             self._view.add(hot, batches)
             for _, told in batches:
                 dedup.arrive(told.content_hash, told.sequence, told.received_unix_ns)
+                if told.position is not None:
+                    dedup.reach(told.position, told.sequence)
         self._recovered = replayed.recovered()
         last = max(
             [self._catalog.last_sequence(), replayed.last_sequence, *(s.last_sequence for s in self._view.segments())]
