@@ -70,7 +70,10 @@ class Context(NamedTuple):
 
 
 class Model(Protocol):
-    """Learns once, then answers in order. A `threshold` attribute (float), if any, decides instead of the harness."""
+    """Learns once, then answers in order. A `threshold` attribute (float), if any, decides instead of the harness.
+
+    A method `notes()`, if any, gives numbers by name that go into the record beside the figures.
+    """
 
     def fit(self, examples: Iterable[Example], context: Context) -> None:
         """Learn; the examples can be gone through once."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 import datetime
 import math
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -34,6 +34,7 @@ class _Seeded(NamedTuple):
     measured: Measured
     spent: list[Spent]
     bytes: int
+    notes: list[Mapping[str, float]]
 
 
 def measure_cell(
@@ -68,6 +69,7 @@ def measure_cell(
         },
         "asked": asked,
         "model_bytes": max(run.bytes for run in runs),
+        "notes": _means([each for run in runs for each in run.notes]),
         "peak_memory_bytes": peak_memory_bytes(),
         "curves": {name: _thinned(points) for name, points in measured.curves.items()},
         "cases": _columns(measured.cases),
@@ -94,7 +96,7 @@ def about(cell: Cell) -> Record:
 
 
 def _run(cell: Cell, place: Place, splits: Sequence[Any], seed: int) -> _Seeded:
-    outcomes, spent, size = [], [], 0
+    outcomes, spent, notes, size = [], [], [], 0
     for split in splits:
         outcome, took, model = run_split(
             lambda: cell.enhancement.wrap(cell.subject, place), split, FORMS.get(cell.data.form), seed
@@ -102,7 +104,14 @@ def _run(cell: Cell, place: Place, splits: Sequence[Any], seed: int) -> _Seeded:
         outcomes.append(outcome)
         spent.append(took)
         size = max(size, model_bytes(model))
-    return _Seeded(cell.task.measure(outcomes), spent, size)
+        notes.append(model.notes() if hasattr(model, "notes") else {})
+    return _Seeded(cell.task.measure(outcomes), spent, size, notes)
+
+
+def _means(notes: Sequence[Mapping[str, float]]) -> dict[str, float]:
+    """Give what models and enhancements tell beside their answers, by name, as the mean over splits and seeds."""
+    names = dict.fromkeys(name for each in notes for name in each)
+    return {name: round(float(np.mean([each[name] for each in notes if name in each])), 6) for name in names}
 
 
 def _columns(cases: dict[str, dict[str, float]]) -> dict[str, Any]:

@@ -1,7 +1,7 @@
 """How far the training of a cell is: from the process of the cell to whoever waits for it.
 
-Enters: what a training tells after each epoch. Leaves: the newest of it as JSON in the file that the environment variable
-VARIABLE names, at most once a second; nothing where it is not set. Says nothing about how good a model is.
+Enters: what a training tells after each epoch. Leaves: the newest of it as JSON in the file that VARIABLE names in the
+environment, at most once a second; nothing where it is not set. Says nothing about how good a model is.
 """
 
 from __future__ import annotations

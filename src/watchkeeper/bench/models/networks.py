@@ -116,7 +116,8 @@ def sequences(block: SessionBlock) -> list[Ints]:
 def unlike(block: SessionBlock) -> tuple[list[Ints], Ints]:
     """Give the distinct sessions, and for each session (n,) which of them it is."""
     found: dict[bytes, int] = {}
-    distinct, which = [], np.zeros(len(block), np.int64)
+    distinct: list[Ints] = []
+    which = np.zeros(len(block), np.int64)
     for at, one in enumerate(sequences(block)):
         key = one.tobytes()
         if key not in found:
@@ -144,6 +145,7 @@ MODELS = (
         "surprise of a line after the last ten, LSTM (DeepLog)",
         random=True,
         needs=NEEDS,
+        students=("dense_counts",),
         quick=False,
         parameters={"window": 10, "width": 64, "layers": 2},
     ),
@@ -156,6 +158,7 @@ MODELS = (
             random=True,
             needs=NEEDS,
             resumes=True,
+            students=("dense_counts",),
             quick=False,
             parameters={"layers": 1, "width": 256, "heads": 8, "vocabulary": 10_000},
         )
