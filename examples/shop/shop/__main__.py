@@ -1,4 +1,4 @@
-"""The command line: `python -m shop up`, `status`, `fault on KIND`, `fault off`, `fault list`.
+"""The command line: `python -m shop up`, `status`, `restart NAME`, `rollback SERVICE`, `fault on KIND|off|list`.
 
 Only parses and prints. Heavy imports wait until a command needs them.
 """
@@ -70,6 +70,10 @@ def _ask(options: argparse.Namespace) -> int:
 def _request(client: Any, options: argparse.Namespace) -> Any:
     if options.command == "status":
         return client.get("/status")
+    if options.command == "restart":
+        return client.post(f"/processes/{options.process}/restart")
+    if options.command == "rollback":
+        return client.post(f"/services/{options.service}/rollback")
     if options.action == "list":
         return client.get("/faults")
     if options.action == "off":
@@ -124,6 +128,10 @@ def _parser() -> argparse.ArgumentParser:
     )
     up.add_argument("--json-ready", action="store_true", help="when open, print one line of JSON instead of text")
     commands.add_parser("status", parents=[common], help="what runs, what it uses, how the load fares")
+    restart = commands.add_parser("restart", parents=[common], help="end a process and start it again as it was")
+    restart.add_argument("process", help="a service, redis or nginx")
+    rollback = commands.add_parser("rollback", parents=[common], help="replace a service by the version before")
+    rollback.add_argument("service")
     actions = commands.add_parser("fault", help="switch faults").add_subparsers(dest="action", required=True)
     actions.add_parser("list", parents=[common], help="kinds of faults, and those that are on")
     on = actions.add_parser("on", parents=[common], help="switch a fault on")

@@ -1,6 +1,7 @@
 """The supervisor's API, on loopback: what runs, and faults on and off.
 
-GET /status, GET /faults, POST /faults {kind, service?, seconds?, parameters?}, DELETE /faults?kind&service.
+GET /status, GET /faults, POST /faults {kind, service?, seconds?, parameters?}, DELETE /faults?kind&service; for whoever
+mends: POST /processes/NAME/restart, POST /services/NAME/rollback.
 The command line uses it; so may any test. Pages of a browser are turned away, for a page that somebody else wrote
 could otherwise switch faults on.
 """
@@ -51,6 +52,7 @@ def control_app(supervisor: Supervisor, desk: FaultDesk) -> FastAPI:
             "nginx": supervisor.layout.nginx_port is not None,
             "carts": "redis" if supervisor.layout.redis else "sqlite",
             "services": services(supervisor),
+            "processes": {name: child.pid for name, child in supervisor.children.items() if not child.ended.is_set()},
             "usage": supervisor.usage(),
             "load": load_stats(supervisor.layout),
             "faults": desk.running(),
@@ -76,6 +78,21 @@ def control_app(supervisor: Supervisor, desk: FaultDesk) -> FastAPI:
     @app.delete("/faults")
     async def switch_off(kind: str | None = None, service: str | None = None) -> dict[str, Any]:
         return {"ended": await desk.switch_off(kind, service)}
+
+    @app.post("/processes/{name}/restart")
+    async def restart(name: str) -> dict[str, Any]:
+        try:
+            await supervisor.restart(name)
+        except KeyError as error:
+            raise HTTPException(404, f"the shop has no process {name!r}") from error
+        return {"restarted": name, "pid": supervisor.children[name].pid}
+
+    @app.post("/services/{name}/rollback")
+    async def roll_back(name: str) -> dict[str, Any]:
+        try:
+            return {"rolled_back": name, "version": await supervisor.roll_back(name)}
+        except KeyError as error:
+            raise HTTPException(409, f"{name!r} runs in the version that it was started in") from error
 
     return app
 

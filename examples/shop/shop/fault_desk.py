@@ -92,7 +92,8 @@ class FaultDesk:
         fault = running.fault
         try:
             if fault.kind == "bad-deploy":
-                await self._supervisor.replace(fault.service, VERSION)
+                if self._supervisor.children[fault.service].arguments["version"] != VERSION:
+                    await self._supervisor.replace(fault.service, VERSION)
             elif self._takes_redis(fault):
                 await self._supervisor.resume("redis")
             else:

@@ -59,6 +59,7 @@ class Supervisor:
         self.failed: asyncio.Event = asyncio.Event()
         self.client = httpx.AsyncClient(timeout=2.0, trust_env=False)
         self._restarting: set[asyncio.Task[None]] = set()
+        self._version_before: dict[str, str] = {}
         targets = {
             "service": partial(run_service, layout),
             "edge-logs": partial(run_edge_logs, layout),
@@ -99,9 +100,23 @@ class Supervisor:
         """End a service and start it in another version; meanwhile its callers wait, for its port stays open."""
         await self.end(service)
         child = self.children[service]
+        self._version_before[service] = child.arguments["version"]
         child.arguments = {"name": service, "version": version, **({"fault": fault} if fault else {})}
         await self._start(child)
         await self.ready(service)
+
+    async def restart(self, name: str) -> None:
+        """End a process, if it runs, and start it again as it was, in the same version; raises KeyError for none."""
+        child = self.children[name]
+        await self.end(name)
+        await self._start(child)
+        await (self.ready(name) if name in SERVICES else self._answers(name))
+
+    async def roll_back(self, service: str) -> str:
+        """Replace a service by the version that ran before; gives that version, raises KeyError when there is none."""
+        version = self._version_before[service]
+        await self.replace(service, version)
+        return version
 
     async def end(self, name: str) -> None:
         """End one process and wait until it has."""
@@ -110,7 +125,9 @@ class Supervisor:
         await self._end(child)
 
     async def resume(self, name: str) -> None:
-        """Start a process that was ended."""
+        """Start a process that was ended; one that runs again already is left alone."""
+        if self.children[name].wanted:
+            return
         await self._start(self.children[name])
         await self._answers(name)
 

@@ -1,0 +1,94 @@
+"""Starts the real product and the real example shop in processes of their own, and ends both.
+
+Enters: an empty folder. Leaves: addresses of both, and nothing that still runs. Looks at no telemetry.
+"""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import httpx
+import psutil
+
+from watchkeeper.bench.base import BenchError
+
+SHOP = Path(__file__).parents[4] / "examples" / "shop"
+READY_S = 90.0
+STOP_S = 10.0
+POLL_S = 0.1
+SERVICES = ("frontend", "catalogue", "cart", "checkout", "payment", "recommendation")
+
+
+class Pair:
+    """Watchkeeper and a shop that sends to it. `control` is the shop's own API, `api` Watchkeeper's."""
+
+    def __init__(self, folder: Path, *, warmup_s: float) -> None:
+        if not (SHOP / "shop" / "__main__.py").is_file():
+            raise BenchError(f"the example shop is not at {SHOP}; the live cells run in a checkout of Watchkeeper")
+        self.folder = folder
+        self._processes: list[subprocess.Popen[bytes]] = []
+        settings = {"http_port": 0, "otlp_http_port": 0, "otlp_grpc_port": 0, "detect_window_s": 5}
+        settings |= {"detect_warmup_s": round(warmup_s), "metric_warmup_s": round(warmup_s)}
+        try:
+            up = [sys.executable, "-m", "watchkeeper.cli.main", "up", "--json-ready", "--home", str(folder / "home")]
+            for name, value in settings.items():
+                up += ["--set", f"{name}={value}"]
+            keeper = self._start("watchkeeper", up, folder)
+            shop = [sys.executable, "-m", "shop", "up", "--json-ready", "--otlp", keeper["otlp_http"]]
+            self.shop = self._start("shop", [*shop, "--folder", str(folder / "shop")], SHOP)
+        except BaseException:
+            self.stop()
+            raise
+        if not self.shop["nginx"] or self.shop["carts"] != "redis":
+            self.stop()
+            raise BenchError("the live cells need nginx and redis-server; install both")
+        self.api = httpx.Client(base_url=keeper["http"], timeout=30.0, trust_env=False)
+        self.control = httpx.Client(base_url=self.shop["control"], timeout=40.0, trust_env=False)
+
+    @property
+    def fields(self) -> Mapping[str, str]:
+        """Give what fills the fields of the shop's actions."""
+        return {"python": sys.executable, "folder": str(self.shop["folder"])}
+
+    def status(self) -> dict[str, Any]:
+        """Give what runs in the shop and what it uses."""
+        return dict(self.control.get("/status").raise_for_status().json())
+
+    def stop(self) -> None:
+        """End both, the shop first, with everything that they started."""
+        for client in (getattr(self, "api", None), getattr(self, "control", None)):
+            if client is not None:
+                client.close()
+        for process in reversed(self._processes):
+            children = psutil.Process(process.pid).children(recursive=True) if process.poll() is None else []
+            process.terminate()
+            try:
+                process.wait(STOP_S)
+            except subprocess.TimeoutExpired:
+                process.kill()
+                process.wait()
+            for child in children:
+                if child.is_running():
+                    child.kill()
+        self._processes.clear()
+
+    def _start(self, name: str, command: list[str], folder: Path) -> dict[str, Any]:
+        said, errors = self.folder / f"{name}.ready", self.folder / f"{name}.output"
+        with said.open("wb") as out, errors.open("wb") as told:
+            process = subprocess.Popen(
+                command, cwd=folder, stdin=subprocess.DEVNULL, stdout=out, stderr=told, start_new_session=True
+            )
+        self._processes.append(process)
+        deadline = time.monotonic() + READY_S
+        while b"\n" not in (line := said.read_bytes()):
+            if process.poll() is not None or time.monotonic() > deadline:
+                tail = errors.read_text(encoding="utf-8", errors="replace").strip()[-500:]
+                raise BenchError(f"{name} did not start: {tail or 'it said nothing'}")
+            time.sleep(POLL_S)
+        return dict(json.loads(line.splitlines()[0]))
