@@ -8,13 +8,7 @@ EXCLUDED: dict[str, str] = {
     "dataset:k8s_failure_golden": "is synthetic",
     "dataset:prometheus_alert_rules": "has rules without truth: text of alerts, nothing to score",
     "dataset:genai2026_metrics": "has no labels: forecasts are measured by `python -m benchmarks metric_forecasts`",
-    "task:failure-prevention": "has no adapter yet; changerca is its data set",
-    "task:failure-prediction": "has no adapter yet; titan_gpu and cmapss_fd001 are its data sets",
     "task:script": "has no adapter yet; k8s_ai_bench is its data set",
-    "dataset:changerca": "its task failure-prevention has no adapter yet",
-    "dataset:titan_gpu": "its task failure-prediction has no adapter yet",
-    "dataset:backblaze_sample": "its task failure-prediction has no adapter yet",
-    "dataset:cmapss_fd001": "its task failure-prediction has no adapter yet",
     "dataset:k8s_ai_bench": "its tasks command and script have no adapter yet",
     "dataset:tsb_ad_per_file_vus_pr": "holds published figures to stand beside, no telemetry",
 }

@@ -80,6 +80,32 @@ class Told(NamedTuple):
     proofs: Mapping[str, tuple[str, ...]] = MappingProxyType({})
 
 
+class Filling(NamedTuple):
+    """Something that fills up: times and values (T,) until now, its limit, and how far ahead is asked."""
+
+    times_unix_ns: Ints
+    values: Floats
+    limit: float
+    horizon_s: float
+
+
+def until_full(answer: Any, given: Filling) -> float | None:
+    """Hold an answer to seconds within the horizon, or None."""
+    if answer is None:
+        return None
+    if not 0.0 <= float(answer) <= given.horizon_s:
+        raise ValueError(f"{answer} s are not within the horizon of {given.horizon_s} s")
+    return float(answer)
+
+
+def left(answer: Any, given: Any) -> float:
+    """Hold an answer to a number from 0 on."""
+    told = float(answer)
+    if not 0.0 <= told < float("inf"):
+        raise ValueError(f"a time left of {told} is none")
+    return told
+
+
 def scores(answer: Any, given: Any) -> Floats:
     """Hold an answer to one finite score a row."""
     told = np.asarray(answer, np.float64)
@@ -177,7 +203,8 @@ for _form in (
     Form("choice", "Choice", "numbers of the right choices", chosen, plain),
     Form("query", "Query", "texts, best first", texts, plain),
     Form("report", "IncidentWindow", "Told", report, _window),
-    Form("cycles", "(T, d) sensors of one unit until now", "time left in cycles", anything, plain),
+    Form("cycles", "(T, d) sensors of one unit until now", "time left in cycles", left, plain),
+    Form("filling", "Filling: what fills up", "seconds until the limit, None beyond the horizon", until_full, plain),
     Form("shop", "a running shop with a fault", "what was done", anything, plain),
 ):
     FORMS.add(_form.name, _form)
