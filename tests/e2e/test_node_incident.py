@@ -22,6 +22,7 @@ from watchkeeper.settings import Settings
 SECOND_NS = 10**9
 STEP_S = 10
 QUIET_STEPS, BROKEN_STEPS = 60, 18
+SICK_GPU = "gpu:GPU-00000001-2222-3333-4444-555555555555"
 HOST = {"service.name": "trainer", "host.name": "gpu-node-17"}
 
 
@@ -63,7 +64,7 @@ class Job:
 
 
 @pytest.mark.slow
-def test_a_gpu_fault_and_the_job_it_slows_are_one_incident(tmp_path: Path) -> None:
+def test_a_gpu_fault_and_the_job_it_slows_are_one_incident_with_its_cause(tmp_path: Path) -> None:
     product = Product(tmp_path / "home", detect_warmup_s=60, metric_warmup_s=120, finding_close_s=3600)
     start_unix_ns = time.time_ns() - (QUIET_STEPS + BROKEN_STEPS) * STEP_S * SECOND_NS
     boot_s = start_unix_ns // SECOND_NS - 1000
@@ -91,14 +92,16 @@ def test_a_gpu_fault_and_the_job_it_slows_are_one_incident(tmp_path: Path) -> No
         def told() -> bool:
             live = product.get("/api/v1/incidents", state="live")["items"]
             ours = [set(each["services"]) == {"trainer", "watchkeeper-node"} for each in live]
-            return ours == [True] and live[0]["category"] == "hardware_gpu"
+            if ours != [True] or live[0]["category"] != "hardware_gpu" or not live[0].get("cause"):
+                return False
+            return live[0]["cause"]["node"] == SICK_GPU
 
         wait_for(told, what="one incident of the GPU")
         (incident,) = product.get("/api/v1/incidents", state="live")["items"]
         whole = product.get(f"/api/v1/incidents/{incident['id']}")
     finally:
         product.stop()
-    assert {"host:gpu-node-17", "gpu:GPU-00000001-2222-3333-4444-555555555555"} <= set(whole["nodes"])
+    assert {"host:gpu-node-17", SICK_GPU} <= set(whole["nodes"])
     titles = " ".join(finding["title"] for finding in whole["findings"])
     assert "GSP_RPC_TIMEOUT" in titles
     assert "training.step.duration" in titles

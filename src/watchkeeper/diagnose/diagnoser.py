@@ -9,6 +9,7 @@ from dataclasses import replace
 
 from watchkeeper.diagnose.base import Proof, Ranker, Ranking
 from watchkeeper.diagnose.rank.changes import weighed_by_changes
+from watchkeeper.diagnose.rank.hardware import led_by_hardware
 from watchkeeper.diagnose.rank.registry import ranker
 from watchkeeper.diagnose.window import IncidentWindow
 
@@ -31,8 +32,10 @@ class Diagnoser:
     def diagnose(self, window: IncidentWindow) -> Ranking:
         """Give the causes, likeliest first; abstains when there is no candidate or the evidence is too thin."""
         if window.findings and not (window.series or window.events or window.gaps):
-            return numbered(weighed_by_changes(window, self._without_telemetry.rank(window)))
-        return numbered(weighed_by_changes(window, self.ranker.rank(window)))
+            ranking = self._without_telemetry.rank(window)
+        else:
+            ranking = self.ranker.rank(window)
+        return numbered(led_by_hardware(window, weighed_by_changes(window, ranking)))
 
 
 def numbered(ranking: Ranking) -> Ranking:

@@ -85,7 +85,7 @@ def gather(
         series=(
             *span_series(store, within, step_ns, services),
             *client_series(happened.counts, nodes),
-            *metric_series(store, within, step_ns, services),
+            *(one for one in metric_series(store, within, step_ns, services) if one.node in nodes),
         ),
         events=happened.counts,
         gaps=happened.gaps,

@@ -39,6 +39,12 @@ class Events(NamedTuple):
     one_of: int
 
 
+NODE_SQL = f"""CASE WHEN contains(entity, '|gpu=')
+        THEN '{NodeKind.GPU.value}:' || url_decode(regexp_extract(entity, '[|]gpu=([^|]*)', 1))
+        ELSE '{NodeKind.SERVICE.value}:' || service END"""
+"""What a line or reading is about: the GPU where its entity is one, else the service that sent it."""
+
+
 def service_node(name: str) -> str:
     """Give the topology id of a service.
 
@@ -86,28 +92,28 @@ def log_events(
     """Count the lines of each template of each service a window; None when there are none."""
     found = rows(
         store,
-        f"""SELECT service, template_id, (time_unix_ns - ?) // ? AS step, count(*) AS n,
+        f"""SELECT {NODE_SQL} AS node, template_id, (time_unix_ns - ?) // ? AS step, count(*) AS n,
                    count(*) FILTER (severity_number >= {SEVERITY_ERROR_MIN}) AS errors
             FROM logs WHERE time_unix_ns >= ? AND time_unix_ns < ? AND template_id IS NOT NULL
                  AND service IN ({_marks(services)})
-            GROUP BY service, template_id, step ORDER BY service, template_id, step""",
+            GROUP BY node, template_id, step ORDER BY node, template_id, step""",
         [within.from_unix_ns, step_ns, *within, *services],
         within=within,
     )
     if not found:
         return None
     place = {
-        key: index for index, key in enumerate(dict.fromkeys((row["service"], row["template_id"]) for row in found))
+        key: index for index, key in enumerate(dict.fromkeys((row["node"], row["template_id"]) for row in found))
     }
     steps = -(-within.width_ns // step_ns)
     counts, errors = np.zeros((len(place), steps), np.int64), np.zeros((len(place), steps), np.int64)
     for row in found:
-        index = place[row["service"], row["template_id"]]
+        index = place[row["node"], row["template_id"]]
         counts[index, row["step"]], errors[index, row["step"]] = row["n"], row["errors"]
     return _largest(
         EventCounts(
             kind="log",
-            nodes=tuple(service_node(service) for service, _ in place),
+            nodes=tuple(node for node, _ in place),
             subjects=tuple(template_text(template_id) for _, template_id in place),
             counts=counts,
             errors=errors,

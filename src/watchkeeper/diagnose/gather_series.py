@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from watchkeeper.diagnose.gather_events import service_node
+from watchkeeper.diagnose.gather_events import NODE_SQL, service_node
 from watchkeeper.diagnose.window import Aspect, EventCounts, Series
 from watchkeeper.signals.aspect import aspect_of
 from watchkeeper.store.reads.base import SECOND_NS, Queryable, TimeRange, json_object, rows
@@ -86,7 +86,7 @@ def client_series(counts: Sequence[EventCounts], nodes: Sequence[str]) -> tuple[
 
 
 def metric_series(store: Queryable, within: TimeRange, step_ns: int, services: Sequence[str]) -> tuple[Series, ...]:
-    """Give each metric of each service: gauges as their mean a step, counters as rates, histograms as mean and rate.
+    """Give each metric of each service and GPU: gauges as their mean a step, counters as rates, histograms as both.
 
     Each combination of a metric's own attributes is a series. A counter that fell began anew and tells nothing then.
     """
@@ -95,7 +95,7 @@ def metric_series(store: Queryable, within: TimeRange, step_ns: int, services: S
     found = rows(
         store,
         f"""WITH points AS (
-                SELECT service, name, attributes, unit, kind, coalesce(is_monotonic, false) AS monotonic,
+                SELECT {NODE_SQL} AS node, name, attributes, unit, kind, coalesce(is_monotonic, false) AS monotonic,
                        (time_unix_ns - ?) // ? AS step, time_unix_ns,
                        coalesce(value_double, value_int::DOUBLE) AS value,
                        {_increase("coalesce(value_double, value_int::DOUBLE)")} AS increase,
@@ -103,10 +103,10 @@ def metric_series(store: Queryable, within: TimeRange, step_ns: int, services: S
                        time_unix_ns - lag(time_unix_ns) OVER same AS elapsed_ns
                 FROM metrics WHERE time_unix_ns >= ? AND time_unix_ns < ? AND service IN ({_marks(services)})
                 WINDOW same AS (PARTITION BY entity, name, attributes ORDER BY time_unix_ns))
-            SELECT service, name, attributes, any_value(unit) AS unit, any_value(kind) AS kind,
+            SELECT node, name, attributes, any_value(unit) AS unit, any_value(kind) AS kind,
                    bool_or(monotonic) AS monotonic, step, avg(value) AS value, sum(increase) AS increase,
                    sum(calls) AS calls, sum(amount) AS amount, sum(elapsed_ns)::DOUBLE AS elapsed_ns
-            FROM points GROUP BY service, name, attributes, step ORDER BY service, name, attributes, step""",
+            FROM points GROUP BY node, name, attributes, step ORDER BY node, name, attributes, step""",
         [within.from_unix_ns, step_ns, *within, *services],
         within=within,
     )
@@ -114,13 +114,13 @@ def metric_series(store: Queryable, within: TimeRange, step_ns: int, services: S
     grids: dict[tuple[str, str, str], npt.NDArray[np.float64]] = {}
     for row in found:
         for name, unit, value in _readings(row):
-            key = (row["service"], name, unit)
+            key = (row["node"], name, unit)
             if key in grids or len(grids) < SERIES_MAX:
                 grids.setdefault(key, np.full(steps, np.nan))[row["step"]] = value
     times = _times(within, step_ns, steps)
     return tuple(
-        Series(service_node(service), name, Aspect(aspect_of(name, unit)), times, grid, unit)
-        for (service, name, unit), grid in grids.items()
+        Series(node, name, Aspect(aspect_of(name, unit)), times, grid, unit)
+        for (node, name, unit), grid in grids.items()
     )
 
 
