@@ -63,6 +63,12 @@ SETTINGS: tuple[Setting, ...] = (
     Setting("tls_cert", "", "PEM file with the server's certificate chain; turns TLS on for the three ports."),
     Setting("tls_key", "", "PEM file with the server's private key."),
     Setting("tls_client_ca", "", "PEM file with the authority of client certificates; turns mutual TLS on for OTLP."),
+    Setting("tls_crl", "", "PEM revocation list of that authority; read anew whenever it changes."),
+    Setting(
+        "sender_identity",
+        "host.name,k8s.node.name",
+        "Resource attributes that must name the sender's certificate, where it has one; empty checks none.",
+    ),
     Setting("request_bytes_max", 16 * MIB, "Largest request body on the wire.", 1024),
     Setting("request_decompressed_bytes_max", 64 * MIB, "Largest request body once decompressed.", 1024),
     Setting(

@@ -96,7 +96,7 @@ def keeping(home: Path, **chosen: Any) -> Iterator[Keeper]:
         server = GrpcServer(keeper.receiver, settings)
         keeper.grpc_port = server.start()
         try:
-            with serving(http_app(keeper.receiver), **(tls.otlp if tls else {})) as keeper.http_port:
+            with serving(http_app(keeper.receiver), tls.otlp if tls else None) as keeper.http_port:
                 yield keeper
         finally:
             server.stop(1)

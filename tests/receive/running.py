@@ -6,7 +6,6 @@ import asyncio
 import base64
 import json
 import select
-import socket
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -16,7 +15,6 @@ from typing import Any, NamedTuple
 
 import grpc
 import pyarrow as pa
-import uvicorn
 from google.protobuf.json_format import MessageToDict
 from google.protobuf.message import Message
 from google.rpc.error_details_pb2 import RetryInfo
@@ -25,6 +23,9 @@ from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsSer
 from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import ExportMetricsServiceRequest
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 
+from watchkeeper.receive.listen import HttpServer, bind
+from watchkeeper.receive.tls_files import TlsContexts
+from watchkeeper.receive.tls_gate import TurnedAway
 from watchkeeper.signals.schema import Signal
 from watchkeeper.store.entry import Appended
 
@@ -85,19 +86,11 @@ class MemoryStore:
         return sum(batch.num_rows for kind, _, batch in self.batches if kind is signal)
 
 
-class _Uvicorn(uvicorn.Server):
-    def install_signal_handlers(self) -> None: ...
-
-
 @contextmanager
-def serving(app: Any, **tls: Any) -> Iterator[int]:
+def serving(app: Any, tls: TlsContexts | None = None, *, turned_away: TurnedAway | None = None) -> Iterator[int]:
     """Serve an ASGI application on a free port of loopback; gives the port."""
-    listener = socket.socket()
-    listener.bind(("127.0.0.1", 0))
-    listener.listen(128)
-    server = _Uvicorn(
-        uvicorn.Config(app, lifespan="off", log_config=None, access_log=False, timeout_graceful_shutdown=1, **tls)
-    )
+    listener = bind("127.0.0.1", 0, "otlp_http_port")
+    server = HttpServer(app, tls, turned_away=turned_away)
     thread = threading.Thread(target=lambda: asyncio.run(server.serve([listener])), daemon=True)
     thread.start()
     try:

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from watchkeeper.errors import DuplicateName, Forbidden, NotFound, SettingError, Unauthorized
-from watchkeeper.receive.peer import Peer
+from watchkeeper.receive.peer import Certificate, Peer
 from watchkeeper.receive.tokens import Identity, Role, Tokens, identify, require_authentication
 from watchkeeper.settings import DAY_S, Settings
 from watchkeeper.store.metadata import Metadata
@@ -181,14 +181,19 @@ def test_once_there_is_a_token_loopback_needs_one_too(tokens) -> None:
 
 
 def test_a_client_certificate_stands_for_ingest_and_a_wrong_token_is_not_mended_by_it(tokens) -> None:
-    peer = Peer("grpc", certificate_name="collector-1")
+    peer = Peer("grpc", certificate=Certificate("collector-1", ("collector-1",)))
     assert identify(settings(), tokens, peer, Role.INGEST) == Identity("collector-1", Role.INGEST)
     with pytest.raises(Forbidden):
         identify(settings(), tokens, peer, Role.VIEWER)
     tokens.create("a", "ingest")
     assert identify(settings(), tokens, peer, Role.INGEST) == Identity("collector-1", Role.INGEST)
     with pytest.raises(Unauthorized):
-        identify(settings(), tokens, Peer("grpc", secret="wrong", certificate_name="collector-1"), Role.INGEST)
+        identify(
+            settings(),
+            tokens,
+            Peer("grpc", secret="wrong", certificate=Certificate("collector-1", ("collector-1",))),
+            Role.INGEST,
+        )
 
 
 def test_a_peer_does_not_show_its_secret() -> None:

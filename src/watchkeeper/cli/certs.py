@@ -34,6 +34,7 @@ def init(
     import socket
 
     from watchkeeper.receive.certs import init_authority, issue
+    from watchkeeper.receive.certs import revoke as revoke_certificates
 
     place = _folder(folder)
     authority = init_authority(place, days=days)
@@ -44,6 +45,7 @@ def init(
     typer.echo(f'tls_cert = "{server.certificate}"\ntls_key = "{server.key}"')
     typer.echo("To take telemetry from clients with a certificate only (`watchkeeper certs issue NAME` makes one):")
     typer.echo(f'tls_client_ca = "{authority.certificate}"')
+    typer.echo(f'tls_crl = "{revoke_certificates(place, ())}"')
 
 
 @app.command()
@@ -62,6 +64,40 @@ def issue(
 
 
 @app.command()
+def renew(
+    names: Annotated[list[str] | None, typer.Argument(help="Whose; all that expire soon when none is named.")] = None,
+    within: Annotated[int, typer.Option(metavar="DAYS", help="How soon a certificate must expire to be renewed.")] = 30,
+    days: Annotated[int, typer.Option(metavar="N", help="How long the new ones are valid.")] = 825,
+    folder: FolderOption = None,
+) -> None:
+    """Make certificates anew in the place of the old; servers and agents take them up without a restart."""
+    from datetime import timedelta
+
+    from watchkeeper.receive.certs import due
+    from watchkeeper.receive.certs import renew as renew_certificate
+
+    place = _folder(folder)
+    chosen = names or due(place, timedelta(days=within))
+    for name in chosen:
+        typer.echo(f"renewed {renew_certificate(place, name, days=days).certificate}")
+    if not chosen:
+        typer.echo(f"No certificate expires within {within} days.")
+
+
+@app.command()
+def revoke(
+    names: Annotated[list[str], typer.Argument(help="Whose certificates, by the names they were issued for.")],
+    folder: FolderOption = None,
+) -> None:
+    """Put certificates on the revocation list; a server with the setting tls_crl refuses them from then on."""
+    from watchkeeper.receive.certs import revoke as revoke_certificates
+
+    place = _folder(folder)
+    file = revoke_certificates(place, [place / f"{name.replace('*', '_')}.pem" for name in names])
+    typer.echo(f"{', '.join(names)}: revoked in {file}")
+
+
+@app.command()
 def show(
     files: Annotated[list[Path] | None, typer.Argument(help="PEM files; all of the folder when none is named.")] = None,
     folder: FolderOption = None,
@@ -70,10 +106,11 @@ def show(
     from datetime import UTC, datetime
 
     from watchkeeper.errors import NotFound
+    from watchkeeper.receive.certs import REVOKED_FILE
     from watchkeeper.receive.certs import show as read
 
     place = _folder(folder)
-    chosen = files or sorted(place.glob("*.pem"))
+    chosen = files or [file for file in sorted(place.glob("*.pem")) if file.name != REVOKED_FILE]
     if not chosen:
         raise NotFound(f"there are no certificates in {place}; `watchkeeper certs init` makes them")
     for file in chosen:

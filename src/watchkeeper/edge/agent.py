@@ -16,6 +16,7 @@ import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from http.server import ThreadingHTTPServer
 from typing import Any
 
@@ -179,7 +180,9 @@ async def run(agent: Agent, on_ready: Callable[[Agent], None]) -> None:
     with listener:
         tls = server_tls(settings)
         grpc = GrpcServer(agent.receiver, settings)
-        server = HttpServer(http_app(agent.receiver), tls.otlp if tls else {})
+        server = HttpServer(
+            http_app(agent.receiver), tls.otlp if tls else None, turned_away=partial(agent.receiver.turned_away, "http")
+        )
         stopping = _signals()
         agent.start()
         try:

@@ -7,6 +7,7 @@ node's; one with another keeps it as `watchkeeper.host.name.said`, for a node sp
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable
 from concurrent.futures import Future
 from types import TracebackType
@@ -29,6 +30,8 @@ HOST_NAME = "host.name"
 SAID = "watchkeeper.host.name.said"
 OWN = "agent"
 
+_log = logging.getLogger(__name__)
+
 Seen = Callable[[Signal, Message], None]
 
 _GROUPS = {Signal.LOGS: "resource_logs", Signal.METRICS: "resource_metrics", Signal.SPANS: "resource_spans"}
@@ -48,6 +51,10 @@ class LocalReceiver:
         self.node = node
         self.on_seen: list[Seen] = []
         self._open = is_loopback(settings.text("bind")) or settings.flag("insecure")
+
+    def turned_away(self, protocol: str, address: str, reason: str) -> None:
+        """Tell of a peer that never came as far as a request."""
+        _log.warning("%s is turned away from %s: %s", address, protocol, reason)
 
     def begin(self, signal: Signal, peer: Peer) -> LocalIntake:
         """Begin one request of a peer; raises Unauthorized for one from the network without a certificate."""

@@ -18,7 +18,7 @@ from watchkeeper.app.incidents import Incidents
 from watchkeeper.app.silences import Silences
 from watchkeeper.detect.base import LearningState
 from watchkeeper.patterns.base import Template
-from watchkeeper.receive.ledger import LedgerRow
+from watchkeeper.receive.ledger import LedgerRow, TurnedAwayRow
 from watchkeeper.receive.receiver import Receiver
 from watchkeeper.receive.tokens import Tokens
 from watchkeeper.settings import Settings
@@ -34,6 +34,9 @@ class LedgerLike(Protocol):
 
     def rows(self) -> list[LedgerRow]:
         """Give every row."""
+
+    def turned_away_rows(self) -> list[TurnedAwayRow]:
+        """Give who was turned away before sending anything."""
 
 
 class FindingsLike(Protocol):

@@ -164,10 +164,21 @@ class LedgerRow(Shape):
     last_error: str
 
 
+class TurnedAway(Shape):
+    """How often a peer was turned away by the TLS handshake, and why."""
+
+    peer: str
+    protocol: str
+    reason: str
+    times: int
+    last_unix_ns: UnixNs
+
+
 class LedgerAnswer(Shape):
-    """The ingest ledger."""
+    """The ingest ledger, and who was turned away before sending anything."""
 
     items: list[LedgerRow]
+    turned_away: list[TurnedAway]
 
 
 class Service(Shape):

@@ -12,6 +12,7 @@ import os
 import signal
 import socket
 from collections.abc import Callable
+from functools import partial
 
 from watchkeeper.app.watchkeeper import Watchkeeper
 from watchkeeper.gateway.api import create_api
@@ -52,8 +53,10 @@ async def _run(
     tls = server_tls(settings)
     grpc = GrpcServer(keeper.receiver, settings)
     api = create_api(keeper)
-    page = HttpServer(api, tls.page if tls else {})
-    otlp = HttpServer(http_app(keeper.receiver), tls.otlp if tls else {})
+    page = HttpServer(api, tls.page if tls else None)
+    otlp = HttpServer(
+        http_app(keeper.receiver), tls.otlp if tls else None, turned_away=partial(keeper.receiver.turned_away, "http")
+    )
     stopping = _signals()
     keeper.start()
     port = grpc.start()

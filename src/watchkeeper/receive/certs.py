@@ -1,7 +1,8 @@
 """Makes a private certificate authority, and certificates that it signs, for TLS between one's own machines.
 
-Enters: a folder, names and addresses. Leaves: PEM files; keys are readable by their owner only, and nothing is ever
-overwritten. What is made passes the strict checks of OpenSSL, Go and Python. Does not serve TLS: receive/tls.py does.
+Enters: a folder, names and addresses. Leaves: PEM files; keys are readable by their owner only, and nothing is
+overwritten but what is renewed. What is made passes the strict checks of OpenSSL, Go and Python. Does not serve TLS:
+receive/tls.py does.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 from watchkeeper.errors import CertificateError
 
 AUTHORITY_NAME = "ca"
+REVOKED_FILE = "revoked.pem"
 AUTHORITY_DAYS = 3650
 LEAF_DAYS = 825
 """The longest that Apple's and others' clients accept of a private authority."""
@@ -80,25 +82,66 @@ def issue(
     A server's is valid for `name` and `names` (host names, IP addresses, `*.domain`); a client's tells `name` to the
     server. Raises CertificateError when there is no authority, the files exist, or a name cannot be.
     """
-    if not _FILE_NAME.fullmatch(name) or name == AUTHORITY_NAME:
-        raise CertificateError(
-            f"{name!r} cannot name a certificate; take 1 to 64 letters, digits or ._@*-, and not {AUTHORITY_NAME!r}"
-        )
-    authority, authority_key = _load_authority(folder)
-    key = ec.generate_private_key(ec.SECP256R1())
-    builder = _builder(_name(name), authority.subject, key.public_key(), days, now, within=authority)
-    usage = ExtendedKeyUsageOID.SERVER_AUTH if server else ExtendedKeyUsageOID.CLIENT_AUTH
-    issuer = authority.extensions.get_extension_for_class(x509.SubjectKeyIdentifier).value
-    alternatives = [_general_name(text) for text in dict.fromkeys([name, *names])]
-    builder = builder.add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
-    builder = builder.add_extension(_key_usage(authority=False), critical=True)
-    builder = builder.add_extension(x509.ExtendedKeyUsage([usage]), critical=False)
-    builder = builder.add_extension(x509.SubjectAlternativeName(alternatives), critical=False)
-    builder = builder.add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), critical=False)
-    builder = builder.add_extension(
-        x509.AuthorityKeyIdentifier.from_issuer_subject_key_identifier(issuer), critical=False
-    )
-    return _write(folder, name, builder.sign(authority_key, hashes.SHA256()), key)
+    certificate, key = _sign(folder, name, server=server, names=names, days=days, now=now)
+    return _write(folder, name, certificate, key)
+
+
+def renew(folder: Path, name: str, *, days: int = LEAF_DAYS, now: datetime | None = None) -> CertificateFiles:
+    """Make a certificate and key anew, for the same names and use, in the place of the old ones.
+
+    Whoever serves or sends with them takes the new ones up without a restart. Raises CertificateError.
+    """
+    files = _files(folder, name)
+    old = show(files.certificate)
+    names = [each for each in old.names if each != name]
+    certificate, key = _sign(folder, name, server="server" in old.usage, names=names, days=days, now=now)
+    _replace(files.key, _pem_of_key(key), 0o600)
+    _replace(files.certificate, certificate.public_bytes(serialization.Encoding.PEM), 0o644)
+    return files
+
+
+def due(folder: Path, within: timedelta, now: datetime | None = None) -> list[str]:
+    """Name the certificates of the folder's authority, itself left out, that expire within a time."""
+    authority, _ = _load_authority(folder)
+    until = (now or datetime.now(UTC)) + within
+    names = []
+    for file in sorted(folder.glob("*.pem")):
+        if file.stem == AUTHORITY_NAME or file.name == REVOKED_FILE or not file.with_suffix(".key").exists():
+            continue
+        certificate = _load(file)
+        if certificate.issuer == authority.subject and certificate.not_valid_after_utc < until:
+            names.append(common_name(file))
+    return names
+
+
+def revoke(folder: Path, files: Sequence[Path], now: datetime | None = None) -> Path:
+    """Put certificates on the authority's revocation list, made when there is none; gives the list's file.
+
+    Raises CertificateError for a file that is no certificate of this authority.
+    """
+    authority, key = _load_authority(folder)
+    place = folder / REVOKED_FILE
+    start = now or datetime.now(UTC)
+    # The list is read from the disk whenever it changes, so it ends when its authority does and not before.
+    builder = x509.CertificateRevocationListBuilder().issuer_name(authority.subject).last_update(start - CLOCK_SKEW)
+    builder = builder.next_update(authority.not_valid_after_utc)
+    known = list(x509.load_pem_x509_crl(place.read_bytes())) if place.exists() else []
+    serials = {row.serial_number for row in known}
+    for row in known:
+        builder = builder.add_revoked_certificate(row)
+    for file in files:
+        certificate = _load(file)
+        if certificate.issuer != authority.subject:
+            raise CertificateError(f"{file} is not of the authority in {folder}, which therefore cannot revoke it")
+        if certificate.serial_number not in serials:
+            serials.add(certificate.serial_number)
+            revoked = x509.RevokedCertificateBuilder().serial_number(certificate.serial_number).revocation_date(start)
+            builder = builder.add_revoked_certificate(revoked.build())
+    try:
+        _replace(place, builder.sign(key, hashes.SHA256()).public_bytes(serialization.Encoding.PEM), 0o644)
+    except OSError as error:
+        raise CertificateError(f"cannot write into {folder}: {error}") from error
+    return place
 
 
 def show(file: Path) -> CertificateFacts:
@@ -129,6 +172,31 @@ def _load(file: Path) -> x509.Certificate:
         return x509.load_pem_x509_certificate(file.read_bytes())
     except (OSError, ValueError) as error:
         raise CertificateError(f"{file} is no certificate in PEM form: {error}") from error
+
+
+def _sign(
+    folder: Path, name: str, *, server: bool, names: Sequence[str], days: int, now: datetime | None
+) -> tuple[x509.Certificate, ec.EllipticCurvePrivateKey]:
+    """Make a key and a certificate for it; writes nothing."""
+    if not _FILE_NAME.fullmatch(name) or name == AUTHORITY_NAME:
+        raise CertificateError(
+            f"{name!r} cannot name a certificate; take 1 to 64 letters, digits or ._@*-, and not {AUTHORITY_NAME!r}"
+        )
+    authority, authority_key = _load_authority(folder)
+    key = ec.generate_private_key(ec.SECP256R1())
+    builder = _builder(_name(name), authority.subject, key.public_key(), days, now, within=authority)
+    usage = ExtendedKeyUsageOID.SERVER_AUTH if server else ExtendedKeyUsageOID.CLIENT_AUTH
+    issuer = authority.extensions.get_extension_for_class(x509.SubjectKeyIdentifier).value
+    alternatives = [_general_name(text) for text in dict.fromkeys([name, *names])]
+    builder = builder.add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
+    builder = builder.add_extension(_key_usage(authority=False), critical=True)
+    builder = builder.add_extension(x509.ExtendedKeyUsage([usage]), critical=False)
+    builder = builder.add_extension(x509.SubjectAlternativeName(alternatives), critical=False)
+    builder = builder.add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), critical=False)
+    builder = builder.add_extension(
+        x509.AuthorityKeyIdentifier.from_issuer_subject_key_identifier(issuer), critical=False
+    )
+    return builder.sign(authority_key, hashes.SHA256()), key
 
 
 def _builder(
@@ -211,9 +279,6 @@ def _files(folder: Path, name: str) -> CertificateFiles:
 
 def _write(folder: Path, name: str, certificate: x509.Certificate, key: ec.EllipticCurvePrivateKey) -> CertificateFiles:
     files = _files(folder, name)
-    private = key.private_bytes(
-        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
-    )
     try:
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         for path in files:
@@ -221,11 +286,25 @@ def _write(folder: Path, name: str, certificate: x509.Certificate, key: ec.Ellip
                 raise CertificateError(
                     f"{path} exists already and is not overwritten; move it away, or choose another name"
                 )
-        _write_new(files.key, private, 0o600)
+        _write_new(files.key, _pem_of_key(key), 0o600)
         _write_new(files.certificate, certificate.public_bytes(serialization.Encoding.PEM), 0o644)
     except OSError as error:
         raise CertificateError(f"cannot write into {folder}: {error}") from error
     return files
+
+
+def _pem_of_key(key: ec.EllipticCurvePrivateKey) -> bytes:
+    return key.private_bytes(
+        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+    )
+
+
+def _replace(path: Path, content: bytes, mode: int) -> None:
+    """Write a file anew so that a reader sees the old one or the new one, and never a part."""
+    new = path.with_name(f"{path.name}.new")
+    new.unlink(missing_ok=True)
+    _write_new(new, content, mode)
+    new.replace(path)
 
 
 def _write_new(path: Path, content: bytes, mode: int) -> None:

@@ -8,14 +8,18 @@ here. A message over gRPC's own limit is refused by the library, before the ledg
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from typing import Any, NoReturn
 
 import grpc
 
-from watchkeeper.errors import InternalFault, SettingError, TooLarge, WatchkeeperError
+from watchkeeper.errors import InternalFault, SettingError, TooLarge, Unauthorized, WatchkeeperError
+from watchkeeper.receive.grpc_gate import LOOPBACK, FarEnd, GrpcGate
+from watchkeeper.receive.listen import bind as bind_socket
 from watchkeeper.receive.outcome import ACKNOWLEDGE_TIMEOUT_S, Takes
-from watchkeeper.receive.peer import Peer, bearer_secret, grpc_address
+from watchkeeper.receive.peer import Certificate, Peer, bearer_secret, grpc_address
 from watchkeeper.receive.status_proto import (
     PROTOBUF_TYPE,
     code_of,
@@ -25,7 +29,7 @@ from watchkeeper.receive.status_proto import (
     status_of,
     success,
 )
-from watchkeeper.receive.tls import server_tls
+from watchkeeper.receive.tls import ServerTls, server_tls
 from watchkeeper.settings import Settings
 from watchkeeper.signals.signal import Signal
 
@@ -52,6 +56,7 @@ class GrpcServer:
         self._settings = settings
         self._server: grpc.Server | None = None
         self._threads: ThreadPoolExecutor | None = None
+        self._gate: GrpcGate | None = None
 
     def start(self) -> int:
         """Listen on `bind` and `otlp_grpc_port`; gives the port. Raises SettingError when it cannot be had."""
@@ -71,18 +76,25 @@ class GrpcServer:
                 ("grpc.so_reuseport", 0),
             ],
         )
-        export = _Export(self._receiver, bytes_max)
+        export = _Export(self._receiver, bytes_max, self._far_end)
         server.add_generic_rpc_handlers(tuple(export.handlers()))
         port = self._bind(server)
         server.start()
         self._server = server
+        if self._gate is not None:
+            self._gate.start()
         return port
 
     def stop(self, grace_s: float) -> None:
         """Refuse new calls, give those under way `grace_s` seconds, then end them."""
+        if self._gate is not None:
+            self._gate.refuse_new()
         if self._server is not None:
             self._server.stop(grace_s).wait()
             self._server = None
+        if self._gate is not None:
+            self._gate.stop()
+            self._gate = None
         if self._threads is not None:
             self._threads.shutdown(wait=False, cancel_futures=True)
             self._threads = None
@@ -92,8 +104,10 @@ class GrpcServer:
         address = f"[{bind}]" if ":" in bind and not bind.startswith("[") else bind
         target = f"{address}:{self._settings.integer('otlp_grpc_port')}"
         tls = server_tls(self._settings)
+        if tls is not None:
+            return self._bind_behind_gate(server, bind.strip("[]"), tls)
         try:
-            port: int = server.add_secure_port(target, tls.grpc) if tls else server.add_insecure_port(target)
+            port: int = server.add_insecure_port(target)
         except RuntimeError as error:
             raise SettingError(
                 f"cannot listen on {target}; is another Watchkeeper or collector running? Choose another port with "
@@ -101,12 +115,30 @@ class GrpcServer:
             ) from error
         return port
 
+    def _far_end(self, peer: str) -> FarEnd:
+        """Tell who calls, by gRPC's name of a peer; raises Unauthorized for a way in that is none."""
+        if self._gate is None:
+            return FarEnd(grpc_address(peer), Certificate())
+        port = peer.rpartition(":")[2]
+        found = self._gate.far_end(int(port)) if port.isdecimal() else None
+        if found is None:
+            raise Unauthorized("this connection did not come through the port that speaks TLS")
+        return found
+
+    def _bind_behind_gate(self, server: grpc.Server, bind: str, tls: ServerTls) -> int:
+        listener = bind_socket(bind, self._settings.integer("otlp_grpc_port"), "otlp_grpc_port")
+        inner = server.add_insecure_port(f"{LOOPBACK}:0")
+        self._gate = GrpcGate(listener, inner, tls.grpc, partial(self._receiver.turned_away, "grpc"))
+        port: int = listener.getsockname()[1]
+        return port
+
 
 class _Export:
     """The method Export of the three services."""
 
-    def __init__(self, receiver: Takes, bytes_max: int) -> None:
+    def __init__(self, receiver: Takes, bytes_max: int, far_end: Callable[[str], FarEnd]) -> None:
         self._receiver = receiver
+        self._far_end = far_end
         self._bytes_max = bytes_max
 
     def handlers(self) -> list[grpc.GenericRpcHandler]:
@@ -132,7 +164,7 @@ class _Export:
         return export
 
     def _take_in(self, signal: Signal, payload: bytes, context: grpc.ServicerContext) -> bytes:
-        with self._receiver.begin(signal, _peer(context)) as intake:
+        with self._receiver.begin(signal, self._peer(context)) as intake:
             if len(payload) > self._bytes_max:
                 raise TooLarge(
                     f"the message is larger than {self._bytes_max} bytes (request_bytes_max); send smaller batches"
@@ -148,27 +180,13 @@ class _Export:
                 ) from None
         return encode(success(signal, outcome.rejected, outcome.reason), PROTOBUF_TYPE)
 
-
-def _peer(context: grpc.ServicerContext) -> Peer:
-    authorization = None
-    for key, value in context.invocation_metadata():
-        if key == "authorization":
-            authorization = value if isinstance(value, str) else value.decode("latin-1")
-    return Peer(
-        protocol="grpc",
-        address=grpc_address(context.peer()),
-        secret=bearer_secret(authorization),
-        certificate_name=_certificate_name(context.auth_context()),
-    )
-
-
-def _certificate_name(properties: Any) -> str:
-    """Give the name in the verified client certificate: common name, else the first alternative name."""
-    for key in ("x509_common_name", "x509_subject_alternative_name"):
-        for value in properties.get(key, ()):
-            if value:
-                return str(value.decode("utf-8", "replace"))
-    return ""
+    def _peer(self, context: grpc.ServicerContext) -> Peer:
+        authorization = None
+        for key, value in context.invocation_metadata():
+            if key == "authorization":
+                authorization = value if isinstance(value, str) else value.decode("latin-1")
+        address, certificate = self._far_end(context.peer())
+        return Peer(protocol="grpc", address=address, secret=bearer_secret(authorization), certificate=certificate)
 
 
 def _abort(context: grpc.ServicerContext, error: WatchkeeperError) -> NoReturn:

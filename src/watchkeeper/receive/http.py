@@ -20,7 +20,7 @@ from watchkeeper.errors import InternalFault, MalformedTelemetry, TooLarge, Unsu
 from watchkeeper.receive.compression import ENCODINGS, decompress, known_encoding
 from watchkeeper.receive.http_answer import Answer, Send
 from watchkeeper.receive.outcome import ACKNOWLEDGE_TIMEOUT_S, Outcome, Takes, Taking
-from watchkeeper.receive.peer import UNKNOWN_ADDRESS, Peer, bearer_secret
+from watchkeeper.receive.peer import UNKNOWN_ADDRESS, Certificate, Peer, bearer_secret
 from watchkeeper.receive.status_proto import JSON_TYPE, PROTOBUF_TYPE, success
 from watchkeeper.signals.signal import Signal
 
@@ -200,7 +200,7 @@ def _peer(scope: Scope, headers: dict[bytes, bytes], content_type: str) -> Peer:
         protocol=f"http/{_ENCODINGS.get(content_type, 'other')}",
         address=client[0] if client else UNKNOWN_ADDRESS,
         secret=bearer_secret(authorization.decode("latin-1") if authorization else None),
-        certificate_name=scope.get("extensions", {}).get("tls", {}).get("client_cert_name") or "",
+        certificate=scope.get("extensions", {}).get("tls", {}).get("client_certificate", Certificate()),
     )
 
 

@@ -23,7 +23,7 @@ RATE_WINDOW_S = 60
 ERROR_CHARACTERS_MAX = 500
 
 _COMPONENT = "ledger"
-_VERSION = 1
+_VERSION = 2
 _SCHEMA = (
     """CREATE TABLE IF NOT EXISTS ledger (
         sender TEXT NOT NULL, signal TEXT NOT NULL, protocol TEXT NOT NULL,
@@ -31,6 +31,10 @@ _SCHEMA = (
         deduplicated INTEGER NOT NULL, refused INTEGER NOT NULL, bytes INTEGER NOT NULL,
         first_unix_ns INTEGER NOT NULL, last_unix_ns INTEGER NOT NULL, last_error TEXT NOT NULL,
         PRIMARY KEY (sender, signal, protocol)
+    ) WITHOUT ROWID""",
+    """CREATE TABLE IF NOT EXISTS turned_away (
+        peer TEXT NOT NULL, protocol TEXT NOT NULL, reason TEXT NOT NULL, times INTEGER NOT NULL,
+        last_unix_ns INTEGER NOT NULL, PRIMARY KEY (peer, protocol, reason)
     ) WITHOUT ROWID""",
 )
 _PUT = "INSERT OR REPLACE INTO ledger VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
@@ -58,6 +62,16 @@ class LedgerRow(NamedTuple):
     first_unix_ns: int = 0
     last_unix_ns: int = 0
     last_error: str = ""
+
+
+class TurnedAwayRow(NamedTuple):
+    """How often a peer was turned away at the door of a port (its TLS handshake), and why; `peer` is an IP address."""
+
+    peer: str
+    protocol: str
+    reason: str
+    times: int
+    last_unix_ns: int
 
 
 class Count(NamedTuple):
@@ -119,6 +133,9 @@ class Ledger:
         metadata.ensure(_COMPONENT, _VERSION, _SCHEMA)
         self._rows = self._load()
         self._senders = {row.sender for row in self._rows.values()}
+        found = [TurnedAwayRow(*row) for row in metadata.read("SELECT * FROM turned_away")]
+        self._turned_away = {(row.peer, row.protocol, row.reason): row for row in found}
+        self._turned_away_changed = False
 
     def _load(self) -> dict[_Key, LedgerRow]:
         rows = {}
@@ -172,6 +189,21 @@ class Ledger:
                 self._rows[key] = told._replace(last_unix_ns=now)
                 self._changed.add(key)
 
+    def turned_away(self, peer: str, protocol: str, reason: str) -> None:
+        """Count a peer that was turned away before it sent anything, by its address and the reason."""
+        with self._lock:
+            key = (peer, protocol, reason[:ERROR_CHARACTERS_MAX])
+            if key not in self._turned_away and len(self._turned_away) >= self._senders_max:
+                key = (OTHER, protocol, "several")
+            row = self._turned_away.get(key) or TurnedAwayRow(*key, 0, 0)
+            self._turned_away[key] = row._replace(times=row.times + 1, last_unix_ns=self._now_unix_ns())
+            self._turned_away_changed = True
+
+    def turned_away_rows(self) -> list[TurnedAwayRow]:
+        """Give who was turned away, by peer, protocol and reason."""
+        with self._lock:
+            return sorted(self._turned_away.values())
+
     def rows(self) -> list[LedgerRow]:
         """Give every row, by sender, signal and protocol."""
         with self._lock:
@@ -199,12 +231,16 @@ class Ledger:
             with self._lock:
                 changed, self._changed = self._changed, set()
                 rows = [self._rows[key] for key in changed]
-            if not rows:
+                away = list(self._turned_away.values()) if self._turned_away_changed else []
+                self._turned_away_changed = False
+            if not rows and not away:
                 return
             try:
                 with self._metadata.transaction() as connection:
                     connection.executemany(_PUT, [(row[0], row[1].value, *row[2:]) for row in rows])
+                    connection.executemany("INSERT OR REPLACE INTO turned_away VALUES (?, ?, ?, ?, ?)", away)
             except BaseException:
                 with self._lock:
+                    self._turned_away_changed |= bool(away)
                     self._changed |= changed
                 raise

@@ -6,7 +6,9 @@ anything else is started, so that a taken one is told at once.
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
+import logging
 import socket
 from collections.abc import Iterator
 from typing import Any
@@ -14,9 +16,14 @@ from typing import Any
 import uvicorn
 
 from watchkeeper.errors import SettingError
+from watchkeeper.receive.tls import PeerCertificateProtocol
+from watchkeeper.receive.tls_files import TlsContexts
+from watchkeeper.receive.tls_gate import TlsGate, TurnedAway
 
 GRACE_S = 3
 LISTEN_BACKLOG = 1024
+
+log = logging.getLogger(__name__)
 
 
 def bind(address: str, port: int, setting: str) -> socket.socket:
@@ -40,7 +47,10 @@ def bind(address: str, port: int, setting: str) -> socket.socket:
 class HttpServer(uvicorn.Server):
     """uvicorn's server without its own signal handling, which is its owner's here."""
 
-    def __init__(self, app: Any, tls: dict[str, Any]) -> None:
+    def __init__(self, app: Any, tls: TlsContexts | None = None, *, turned_away: TurnedAway | None = None) -> None:
+        self._tls = tls
+        self._turned_away = turned_away or (lambda address, reason: log.info("%s is turned away: %s", address, reason))
+        self._gates: list[TlsGate] = []
         super().__init__(
             uvicorn.Config(
                 app,
@@ -53,8 +63,30 @@ class HttpServer(uvicorn.Server):
                 lifespan="off",
                 timeout_graceful_shutdown=GRACE_S,
                 timeout_keep_alive=75,
-                **tls,
             )
+        )
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """Begin to accept, behind a gate when there is TLS."""
+        if self._tls is None:
+            await super().startup(sockets)
+            return
+        await super().startup([])
+        for listener in sockets or ():
+            gate = TlsGate(self._tls, self._protocol, self._turned_away)
+            gate.start(listener)
+            self._gates.append(gate)
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """Accept no more, and end what is under way."""
+        for gate in self._gates:
+            gate.close()
+        await super().shutdown(sockets)
+
+    def _protocol(self) -> asyncio.Protocol:
+        config = self.config
+        return PeerCertificateProtocol(
+            config=config, server_state=self.server_state, app_state=self.lifespan.state, _loop=None
         )
 
     @contextlib.contextmanager

@@ -50,5 +50,8 @@ class Takes(Protocol):
     settings: Settings
     retry_after_s: float
 
+    def turned_away(self, protocol: str, address: str, reason: str) -> None:
+        """Count a peer that never came as far as a request, and why."""
+
     def begin(self, signal: Signal, peer: Peer) -> Taking:
         """Begin one request of a peer; raises Unauthorized or Forbidden, counted."""

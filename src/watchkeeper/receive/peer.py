@@ -7,11 +7,19 @@ Leaves: a Peer. Does not decide whether the peer may do anything: receive/tokens
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 from urllib.parse import unquote
 
 UNKNOWN_ADDRESS = "unknown"
 _BEARER = "bearer "
+
+
+class Certificate(NamedTuple):
+    """What a verified certificate says: the name it is known by, all its names, its serial number (0 without one)."""
+
+    name: str = ""
+    names: tuple[str, ...] = ()
+    serial: int = 0
 
 
 @dataclass(frozen=True)
@@ -19,14 +27,19 @@ class Peer:
     """One end of a connection.
 
     `protocol` is how the ledger names the way in ("grpc", "http/protobuf", "http/json", "json"); `address` is the IP
-    address without a port; `secret` is the bearer token, None when none was sent; `certificate_name` is the name in the
-    client certificate that the TLS handshake verified, "" without one.
+    address without a port; `secret` is the bearer token, None when none was sent; `certificate` is what the client
+    certificate says that the TLS handshake verified.
     """
 
     protocol: str
     address: str = UNKNOWN_ADDRESS
     secret: str | None = field(default=None, repr=False)
-    certificate_name: str = ""
+    certificate: Certificate = field(default_factory=Certificate)
+
+    @property
+    def certificate_name(self) -> str:
+        """Give the name in the certificate, "" without one."""
+        return self.certificate.name
 
 
 def bearer_secret(authorization: str | None) -> str | None:
@@ -53,16 +66,14 @@ def grpc_address(peer: str) -> str:
     return host.strip("[]") or UNKNOWN_ADDRESS
 
 
-def certificate_name(certificate: dict[str, Any] | None) -> str:
-    """Give the name in a verified certificate as `ssl.SSLObject.getpeercert()` tells it: common name, else first SAN.
+def certificate_of(told: dict[str, Any] | None) -> Certificate:
+    """Read a verified certificate as `ssl.SSLObject.getpeercert()` tells it; the name is the common name, else a SAN.
 
-    >>> certificate_name({"subject": ((("commonName", "collector-1"),),)}), certificate_name(None)
-    ('collector-1', '')
+    >>> certificate_of({"subject": ((("commonName", "node-1"),),), "serialNumber": "0A"})
+    Certificate(name='node-1', names=('node-1',), serial=10)
     """
-    if not certificate:
-        return ""
-    for relative in certificate.get("subject", ()):
-        for key, value in relative:
-            if key == "commonName" and value:
-                return str(value)
-    return next((str(value) for _, value in certificate.get("subjectAltName", ()) if value), "")
+    if not told:
+        return Certificate()
+    common = [str(value) for row in told.get("subject", ()) for key, value in row if key == "commonName" and value]
+    names = tuple(dict.fromkeys([*common, *(str(value) for _, value in told.get("subjectAltName", ()) if value)]))
+    return Certificate(names[0] if names else "", names, int(told.get("serialNumber", "0"), 16))

@@ -25,6 +25,7 @@ from watchkeeper.errors import (
     Unauthorized,
     WatchkeeperError,
 )
+from watchkeeper.receive.admission import Admission
 from watchkeeper.receive.batch_mark import Mark
 from watchkeeper.receive.budget import Budget
 from watchkeeper.receive.decode import decode
@@ -75,13 +76,21 @@ class Receiver:
         self.now_unix_ns = now_unix_ns
         self.retry_after_s = settings.number("retry_after_s")
         self.budget = Budget(settings.integer("queue_bytes_max"), self.retry_after_s)
+        self.admission = Admission(settings)
+
+    def turned_away(self, protocol: str, address: str, reason: str) -> None:
+        """Count a peer that never came as far as a request, and why."""
+        log.warning("%s is turned away from %s: %s", address, protocol, reason)
+        self.ledger.turned_away(address, protocol, reason)
 
     def begin(self, signal: Signal, peer: Peer) -> Intake:
         """Begin one request of a peer; raises Unauthorized or Forbidden, counted."""
         try:
+            self.admission.check(peer)
             identity = identify(self.settings, self.tokens, peer, Role.INGEST)
         except (Unauthorized, Forbidden) as error:
-            self.ledger.count(peer.address, signal, peer.protocol, Count(rejected=1, error=str(error)))
+            named = peer.certificate_name or peer.address
+            self.ledger.count(named, signal, peer.protocol, Count(rejected=1, error=str(error)))
             raise
         return Intake(self, signal, peer, identity.name if identity else peer.address)
 
@@ -141,13 +150,14 @@ class Intake:
             rows = decoded.batch.num_rows
             if decoded.mark is not None and (decoded.mark.dropped or decoded.mark.refused):
                 self._told(decoded.mark)
+            self._receiver.admission.check_speaks_as_itself(self._peer, decoded.batch)
             rejected = decoded.rejected + already_rejected
             done = Count(accepted=rows, rejected=rejected, bytes=len(payload), error=reason or decoded.reason)
             if rows == 0:
                 self._finish(outcome, done)
                 return outcome
             stored = self._receiver.store.append(self._signal, encoding, self.sender, now, payload, decoded.batch)
-        except (MalformedTelemetry, Refused) as error:
+        except (MalformedTelemetry, Forbidden, Refused) as error:
             self.failed(error, records=rows, size=len(payload))
             raise
         except Exception as error:

@@ -59,7 +59,10 @@ async def status(gateway: Parts) -> Response:
 @router.get("/api/v1/ledger", operation_id="getLedger", response_model=models.LedgerAnswer)
 async def ledger(gateway: Parts) -> Response:
     """Show what became of every record that was sent, by sender, signal and protocol."""
-    return JsonResponse({"items": [times_as_text(row._asdict()) for row in gateway.keeper.ledger.rows()]})
+    book = gateway.keeper.ledger
+    rows = [times_as_text(row._asdict()) for row in book.rows()]
+    away = [times_as_text(row._asdict()) for row in book.turned_away_rows()]
+    return JsonResponse({"items": rows, "turned_away": away})
 
 
 @router.get("/api/v1/services", operation_id="listServices", response_model=models.ServicesAnswer)
