@@ -39,6 +39,17 @@ class SessionBlock(NamedTuple):
         return np.repeat(np.arange(len(self)), np.diff(self.offsets))
 
 
+class ModalityBlock(NamedTuple):
+    """n stretches of time, (n, d) numbers of each modality; not a number where nothing was measured."""
+
+    logs: Floats
+    traces: Floats
+    metrics: Floats
+
+    def __len__(self) -> int:
+        return len(self.logs)
+
+
 class Choice(NamedTuple):
     """A question with the texts to choose from; `several` tells that more than one may be right."""
 
@@ -195,6 +206,7 @@ for _form in (
     Form("sessions", "SessionBlock: sessions of log templates", "a score a session, higher = stranger", scores, plain),
     Form("series", "(T, metrics) the next steps of one machine", "a score a step, higher = stranger", scores, plain),
     Form("vectors", "(n, d) rows without order", "a score a row, higher = stranger", scores, plain),
+    Form("modalities", "ModalityBlock: logs, traces, metrics", "a score a row, higher = stranger", scores, plain),
     Form("rows", "(n, d) rows with named columns (facts `columns`)", "a risk a row, higher = likelier", scores, plain),
     Form("incident", "IncidentWindow", "Ranking, or pairs of node and score", ranking, _window),
     Form("release", "changes with what was measured of each", "pairs of change and score", ranking, plain),

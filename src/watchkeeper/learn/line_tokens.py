@@ -35,7 +35,7 @@ _MASKS = tuple(
         (r"\[\s*\]|\{\s*\}", " <empty> "),
     )
 )
-_TOKEN = re.compile(r"<[a-z_]+>|[A-Za-z][a-z]*(?=[A-Z])|[A-Za-z]+|[^\sA-Za-z]")
+_TOKEN = re.compile(r"<[a-z_]+>|[A-Z]?[a-z]+|[A-Z]+(?![a-z])|[^\sA-Za-z]")
 
 
 def tokens(line: str) -> list[str]:

@@ -53,8 +53,9 @@ class Distilled:
         self._teacher.fit(iter(kept), context)
         fit_s = time.perf_counter() - begun_s
         given = [each.given for each in kept]
-        shown = given + [spoiled(each, context.seed + at) for at in range(1, SPOILED_TIMES + 1) for each in given]
-        held = [spoiled(each, context.seed + SPOILED_TIMES + 1) for each in given]
+        times = SPOILED_TIMES if isinstance(given[0], SessionBlock) else 0
+        shown = given + [spoiled(each, context.seed + at) for at in range(1, times + 1) for each in given]
+        held = [spoiled(each, context.seed + times + 1) for each in given]
         answers = _ask(self._teacher, shown).answers
         begun_s = time.perf_counter()
         self._student.fit(iter([Example(*each) for each in zip(shown, answers, strict=True)]), context)
@@ -116,7 +117,7 @@ def agreement(first: npt.NDArray[np.float64], second: npt.NDArray[np.float64]) -
         ranks.append((np.cumsum(counts) - counts / 2)[which])
     if min(np.ptp(each) for each in ranks) == 0:
         return 0.0
-    return float(np.corrcoef(*ranks)[0, 1])
+    return float(np.corrcoef(ranks[0], ranks[1])[0, 1])
 
 
 def applies(subject: Subject) -> str:

@@ -14,7 +14,7 @@ import numpy as np
 
 from watchkeeper.bench.base import Context, Example, ModelSpec
 
-SCORED = ("sessions", "series", "vectors", "rows")
+SCORED = ("sessions", "series", "vectors", "rows", "modalities")
 
 
 class Constant:
