@@ -98,13 +98,18 @@ def fits(model: ModelSpec, data: DataSpec) -> bool:
 
 
 def unmet(model: ModelSpec, data: DataSpec) -> str:
-    """Give why a model cannot be run here, "" when it can."""
-    missing = [each for each in model.needs if importlib.util.find_spec(each) is None]
-    if missing:
-        return f"needs {', '.join(missing)}, which is not installed"
+    """Give why a model cannot be run here on a data set, "" when it can."""
+    if lacking(model):
+        return lacking(model)
     if model.needs_labels and data.labels != "full":
         return "learns from labels of both kinds, which this protocol does not show"
     return ""
+
+
+def lacking(model: ModelSpec) -> str:
+    """Give what a model needs and is not installed here, "" when all is."""
+    missing = [each for each in model.needs if importlib.util.find_spec(each) is None]
+    return f"needs {', '.join(missing)}, which is not installed" if missing else ""
 
 
 def absence(data: DataSpec, folder: Path) -> str:

@@ -18,7 +18,10 @@ DRAWS = 2_000
 
 
 class Line(NamedTuple):
-    """One metric: `change` is second minus first, `verdict` is `better`, `worse` or `same` within the tolerance."""
+    """One metric: `change` is second minus first, `verdict` is `better`, `worse` or `same` within the tolerance.
+
+    paired: the interval of the difference case by case. F1 has no cases; the share that is right stands for it there.
+    """
 
     metric: Metric
     first: float

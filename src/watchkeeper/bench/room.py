@@ -13,6 +13,7 @@ import sys
 import tempfile
 import threading
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -22,9 +23,10 @@ import psutil
 
 from watchkeeper.bench.cells import Cell
 from watchkeeper.bench.measure import about
+from watchkeeper.bench.progress import read
 from watchkeeper.bench.records import FAILED, SKIPPED, Record, find_record, path_of, write_record
 
-POLL_S = 0.05
+POLL_S = 0.25
 MIB = 1024 * 1024
 LOAD_S = 900.0
 """Time to read a data set; the first time may have to bring it to its normal form."""
@@ -67,10 +69,17 @@ class Room:
     """The process that has read one data set."""
 
     def __init__(
-        self, data_set: str, folders: Folders, limits: Limits, seeds: tuple[int, ...], stop: threading.Event
+        self,
+        data_set: str,
+        folders: Folders,
+        limits: Limits,
+        seeds: tuple[int, ...],
+        stop: threading.Event,
+        training: Callable[[Cell, float, float], None] | None = None,
     ) -> None:
         self.data_set = data_set
         self._folders, self._limits, self._seeds, self._stop = folders, limits, seeds, stop
+        self._training = training
         self._process: subprocess.Popen[bytes] | None = None
         self._lines = selectors.DefaultSelector()
         self._pending = b""
@@ -127,7 +136,7 @@ class Room:
             "use": list(self._folders.use),
             "seeds": list(self._seeds),
         }
-        with self._errors("room").open("wb") as errors:
+        with self._file("room").open("wb") as errors:
             self._process = subprocess.Popen(
                 [sys.executable, "-m", "watchkeeper.bench.worker"],
                 stdin=subprocess.PIPE,
@@ -147,12 +156,13 @@ class Room:
 
     def _cell(self, cell: Cell) -> str:
         """Let the process run a cell; gives why it was ended, "" when it ended by itself and well."""
-        self._send({"id": cell.id, "errors": str(self._errors("cell"))})
+        self._file("training").unlink(missing_ok=True)
+        self._send({"id": cell.id, "errors": str(self._file("cell")), "training": str(self._file("training"))})
         begun = self._wait(self._process.pid if self._process else 0, LOAD_S)
         if isinstance(begun, str):
             self.close()
             return begun + self._last("room")
-        ended = self._wait(begun["pid"], self._limits.cell_s)
+        ended = self._wait(begun["pid"], self._limits.cell_s, cell)
         if isinstance(ended, dict):
             status = ended["status"]
             return f"its process ended with status {status}{self._last('cell')}" if status else ""
@@ -170,7 +180,7 @@ class Room:
         except BrokenPipeError:
             return  # what is read next tells that the process has ended, and how
 
-    def _wait(self, pid: int, limit_s: float) -> dict[str, Any] | str:
+    def _wait(self, pid: int, limit_s: float, cell: Cell | None = None) -> dict[str, Any] | str:
         """Wait for a line; gives why not when the process with that id takes too much, or the room has ended."""
         begun_s = time.monotonic()
         while b"\n" not in self._pending:
@@ -182,6 +192,9 @@ class Room:
                     return f"its process ended with status {self._process.wait()}"
                 self._pending += told
                 continue
+            trained = read(self._file("training")) if cell and self._training else None
+            if trained and cell and self._training:
+                self._training(cell, trained.percent, trained.remaining_s)
             used = _memory_mib(pid)
             if self._stop.is_set():
                 return "interrupted"
@@ -192,12 +205,12 @@ class Room:
         line, _, self._pending = self._pending.partition(b"\n")
         return dict(orjson.loads(line))
 
-    def _errors(self, name: str) -> Path:
+    def _file(self, name: str) -> Path:
         return Path(self._files.name) / name
 
     def _last(self, name: str) -> str:
         """Give the end of what was written on standard error."""
-        path = self._errors(name)
+        path = self._file(name)
         if not path.exists():
             return ""
         lines = path.read_bytes()[-_ERROR_BYTES:].decode("utf-8", "replace").strip().splitlines()

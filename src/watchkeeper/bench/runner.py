@@ -23,6 +23,8 @@ UNKNOWN_S = 30.0
 """What a cell is expected to take that was never run."""
 
 Told = Callable[[Cell, Record], None]
+Training = Callable[[Cell, float, float], None]
+"""Is told a cell, the percent of its training that is done, and the seconds of it that are left."""
 
 
 def todo(cells: Iterable[Cell], out: Path, *, retry: bool = False, cell_s: float = 0.0) -> list[Cell]:
@@ -86,6 +88,7 @@ def run_cells(
     told: Told,
     seeds: Sequence[int] = (),
     expected_s: Mapping[str, float] | None = None,
+    training: Training | None = None,
 ) -> None:
     """Run cells and tell each record as it comes; raises KeyboardInterrupt after ending what runs.
 
@@ -95,8 +98,12 @@ def run_cells(
     ahead = Ahead(cells, expected_s or {})
     done: queue.Queue[tuple[Cell, Record] | BaseException | None] = queue.Queue()
     until_s = time.monotonic() + limits.minutes * 60 if limits.minutes else float("inf")
+
+    def new_room(name: str) -> Room:
+        return Room(name, folders, limits, tuple(seeds), stop, training)
+
     slots = [
-        threading.Thread(target=_slot, args=(ahead, folders, limits, tuple(seeds), stop, done, until_s), daemon=True)
+        threading.Thread(target=_slot, args=(ahead, new_room, stop, done, until_s), daemon=True)
         for _ in range(min(limits.workers, len(cells)))
     ]
     for slot in slots:
@@ -119,9 +126,7 @@ def run_cells(
 
 def _slot(
     ahead: Ahead,
-    folders: Folders,
-    limits: Limits,
-    seeds: tuple[int, ...],
+    new_room: Callable[[str], Room],
     stop: threading.Event,
     done: queue.Queue[tuple[Cell, Record] | BaseException | None],
     until_s: float,
@@ -136,7 +141,7 @@ def _slot(
             if room is None or room.data_set != data_set(cell):
                 if room:
                     room.leave()
-                room = Room(data_set(cell), folders, limits, seeds, stop)
+                room = new_room(data_set(cell))
             record = room.run(cell)
             if not stop.is_set() or record["state"] == DONE:
                 done.put((cell, record))

@@ -7,8 +7,10 @@ Leaves: a record a cell, state `done` or `failed`, and lines that tell the runne
 
 from __future__ import annotations
 
+import ctypes
 import gc
 import os
+import signal
 import sys
 import time
 import traceback
@@ -21,7 +23,10 @@ from watchkeeper.bench.base import Place, Split
 from watchkeeper.bench.cells import cell_of
 from watchkeeper.bench.discover import Catalogue, catalogue
 from watchkeeper.bench.measure import about, measure_cell
+from watchkeeper.bench.progress import VARIABLE
 from watchkeeper.bench.records import FAILED, Record, write_record
+
+_PR_SET_PDEATHSIG = 1
 
 
 class Loaded(NamedTuple):
@@ -59,6 +64,12 @@ def obey(known: Catalogue, order: dict[str, Any], loaded: Loaded, identifier: st
     return record
 
 
+def end_with_parent() -> None:
+    """Let the kernel end this process when the one that started it ends, however that does; Linux only."""
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+
+
 def serve(orders: BinaryIO, told: int) -> None:
     """Take the first order, then fork for each cell; `told` is the file that the runner reads."""
     order = orjson.loads(orders.readline())
@@ -80,8 +91,10 @@ def _cell(known: Catalogue, order: dict[str, Any], loaded: Loaded, one: dict[str
     """Run one cell in the fork; what it writes on standard error goes to the file that the runner reads."""
     status = 1
     try:
+        end_with_parent()
         errors = os.open(one["errors"], os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
         os.dup2(errors, 2)
+        os.environ[VARIABLE] = one["training"]
         obey(known, order, loaded, one["id"])
         status = 0
     finally:
@@ -103,6 +116,7 @@ def _reason(error: Exception) -> str:
 
 
 if __name__ == "__main__":
+    end_with_parent()
     answers = os.dup(1)
     os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # what a model or a library prints is no answer to the runner
     serve(sys.stdin.buffer, answers)

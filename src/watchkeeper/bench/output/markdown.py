@@ -5,11 +5,10 @@ Enters: tables. Leaves: one text with the date, the machine, and each table with
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterable, Sequence
 
 from watchkeeper.bench.output.board import Row, Table
-from watchkeeper.bench.output.words import cells, header
+from watchkeeper.bench.output.words import cells, grouped, header
 from watchkeeper.bench.records import DONE, SKIPPED, Record
 
 METRICS = 5
@@ -56,8 +55,8 @@ def ran_on(tables: Iterable[Table]) -> list[str]:
 
 def skipped(rows: Iterable[Row]) -> list[str]:
     """Tell the skipped cells, those of one reason together."""
-    reasons: Counter[str] = Counter(row.reason for row in rows if row.state == SKIPPED)
-    return ["", *(f"Skipped, {count} cells: {reason}." for reason, count in sorted(reasons.items()))] if reasons else []
+    told = grouped((row.reason, row.cell.model.name) for row in rows if row.state == SKIPPED)
+    return ["", *(f"Skipped, {each}." for each in told)] if told else []
 
 
 def _machine(record: Record) -> str:

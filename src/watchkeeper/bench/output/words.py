@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Iterable, Sequence
 
 from watchkeeper.bench.output.board import Row, Table
 from watchkeeper.bench.records import DONE
@@ -72,3 +73,13 @@ def cells(table: Table, row: Row, metrics: int) -> list[str]:
         for at, metric in enumerate(table.metrics[:metrics])
     ]
     return [row.cell.model.name, row.cell.enhancement.name, *told, *cost(row), mark(row)]
+
+
+def grouped(reasons: Iterable[tuple[str, str]]) -> list[str]:
+    """Write (reason, model) pairs with how many cells each reason has, whatever the model.
+
+    >>> grouped([("it does not apply to a: no", "a"), ("it does not apply to b: no", "b")])
+    ['2 cells: it does not apply to the model: no']
+    """
+    counts = Counter(reason.replace(f" {model}:", " the model:") for reason, model in reasons)
+    return [f"{count} {'cell' if count == 1 else 'cells'}: {reason}" for reason, count in sorted(counts.items())]
