@@ -8,7 +8,5 @@ EXCLUDED: dict[str, str] = {
     "dataset:k8s_failure_golden": "is synthetic",
     "dataset:prometheus_alert_rules": "has rules without truth: text of alerts, nothing to score",
     "dataset:genai2026_metrics": "has no labels: forecasts are measured by `python -m benchmarks metric_forecasts`",
-    "task:script": "has no adapter yet; k8s_ai_bench is its data set",
-    "dataset:k8s_ai_bench": "its tasks command and script have no adapter yet",
     "dataset:tsb_ad_per_file_vus_pr": "holds published figures to stand beside, no telemetry",
 }

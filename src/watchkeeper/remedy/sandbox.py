@@ -17,7 +17,8 @@ from typing import NamedTuple
 
 from watchkeeper.errors import WatchkeeperError
 
-SECONDS_MAX = 3.0
+SECONDS_MAX = 10.0
+CPU_SECONDS_MAX = 3
 OUTPUT_BYTES_MAX = 256 * 1024
 FILE_BYTES_MAX = 4 * 1024 * 1024
 MEMORY_BYTES_MAX = 512 * 1024 * 1024
@@ -102,7 +103,7 @@ def _wrapped(program: str, scratch: Path | None, mounts: Mapping[str, Path]) -> 
 
 def _bounded() -> None:
     """Limit CPU seconds, file size and memory of what is run; bubblewrap passes the limits on."""
-    resource.setrlimit(resource.RLIMIT_CPU, (int(SECONDS_MAX) + 1, int(SECONDS_MAX) + 1))
+    resource.setrlimit(resource.RLIMIT_CPU, (CPU_SECONDS_MAX, CPU_SECONDS_MAX))
     resource.setrlimit(resource.RLIMIT_FSIZE, (FILE_BYTES_MAX, FILE_BYTES_MAX))
     resource.setrlimit(resource.RLIMIT_AS, (MEMORY_BYTES_MAX, MEMORY_BYTES_MAX))
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))

@@ -19,7 +19,7 @@ from watchkeeper.remedy.sandbox import probe
 from watchkeeper.remedy.shell import Unparsable, parse
 from watchkeeper.remedy.verbs import kubectl_verbs
 
-EXECUTED_MAX = 150
+EXECUTED_MAX = 120
 UTILITY_CASES_MIN = 5
 DRAWS = 1_000
 
