@@ -55,6 +55,7 @@ ROLES: dict[tuple[str, str], Role | None] = {
     ("POST", "/api/v1/silences"): Role.OPERATOR,
     ("DELETE", "/api/v1/silences/{silence_id}"): Role.OPERATOR,
     ("POST", "/api/v1/alerts/alertmanager"): Role.INGEST,
+    ("GET", "/api/v1/scoreboard"): Role.VIEWER,
     ("GET", "/api/v1/metrics"): Role.VIEWER,
     ("GET", "/api/v1/metrics/series"): Role.VIEWER,
     ("GET", "/api/v1/metrics/forecast"): Role.VIEWER,

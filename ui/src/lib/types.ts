@@ -416,3 +416,48 @@ export interface SettingRow {
   source: string
   help: string
 }
+
+export interface BoardMetric {
+  name: string
+  about: string
+  higher_is_better: boolean
+}
+
+/** value, low and high end of the 95 % interval. */
+export type Figure = [number | null, number | null, number | null]
+
+export interface BoardCell {
+  id: string
+  model: string
+  model_about?: string
+  enhancement: string
+  trivial: boolean
+  state: 'done' | 'failed' | 'skipped' | 'not run'
+  reason: string
+  loses_to: string
+  figures: Record<string, Figure>
+  seconds: number | null
+  peak_memory_bytes: number | null
+  model_bytes: number | null
+  date: string
+  curves: Record<string, [number, number][]>
+}
+
+export interface BoardTable {
+  task: string
+  stage: string
+  about: string
+  data: string
+  data_about: string
+  headline: string
+  metrics: BoardMetric[]
+  cells: BoardCell[]
+}
+
+export interface Scoreboard {
+  available: boolean
+  command: string
+  written: string
+  machine: string
+  tables: BoardTable[]
+}

@@ -15,10 +15,8 @@ from typing import Any
 import orjson
 
 from watchkeeper.bench.output.board import PENDING, Row, Table
+from watchkeeper.bench.output.kept import FILE, SCHEMA_VERSION, read_board
 from watchkeeper.bench.records import DONE
-
-FILE = "scoreboard.json"
-SCHEMA_VERSION = 1
 
 
 def plain_table(table: Table) -> dict[str, Any]:
@@ -86,15 +84,6 @@ def write_board(out: Path, tables: Sequence[Table]) -> Path:
     path = out / FILE
     part.replace(path)
     return path
-
-
-def read_board(out: Path) -> dict[str, Any] | None:
-    """Give the scoreboard, None when there is none that can be read."""
-    try:
-        board = orjson.loads((out / FILE).read_bytes())
-        return dict(board) if board["schema_version"] == SCHEMA_VERSION else None
-    except (OSError, ValueError, KeyError, TypeError):
-        return None
 
 
 def _machine(tables: Sequence[Table]) -> str:

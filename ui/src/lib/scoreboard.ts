@@ -1,0 +1,106 @@
+// The scoreboard made fit to show: what is chosen of it, in which order, on which scale. Pure functions.
+
+import type { BoardCell, BoardMetric, BoardTable, Figure } from './types'
+
+export interface Choice {
+  task: string
+  data: string
+  model: string
+  enhancement: string
+}
+
+export type Order = 'best' | 'seconds' | 'memory' | 'size' | 'model'
+
+/** Tables and cells that a choice leaves; "" chooses all. Tables without a cell are left out. */
+export function chosen(tables: BoardTable[], choice: Choice): BoardTable[] {
+  return tables
+    .filter((table) => (!choice.task || table.task === choice.task) && (!choice.data || table.data === choice.data))
+    .map((table) => ({
+      ...table,
+      cells: table.cells.filter((cell) => (!choice.model || cell.model === choice.model) && (!choice.enhancement || cell.enhancement === choice.enhancement)),
+    }))
+    .filter((table) => table.cells.length > 0)
+}
+
+const COST: Record<string, (cell: BoardCell) => number | null> = {
+  seconds: (cell) => cell.seconds,
+  memory: (cell) => cell.peak_memory_bytes,
+  size: (cell) => cell.model_bytes,
+}
+
+/** Cells in order; those without what is ordered by come last, as they were. */
+export function ordered(cells: BoardCell[], order: Order, metric: BoardMetric): BoardCell[] {
+  const sign = metric.higher_is_better ? -1 : 1
+  if (order === 'model') return [...cells].sort((a, b) => a.model.localeCompare(b.model))
+  const cost = COST[order]
+  const rank = (cell: BoardCell): number | null => (cost ? cost(cell) : mean(cell, metric.name) === null ? null : sign * (mean(cell, metric.name) as number))
+  return [...cells].sort((a, b) => (rank(a) ?? Infinity) - (rank(b) ?? Infinity) || 0)
+}
+
+/** The value of a metric, null where there is none. */
+export function mean(cell: BoardCell, metric: string): number | null {
+  return cell.state === 'done' ? (cell.figures[metric]?.[0] ?? null) : null
+}
+
+/** The ends of the scale on which a metric of these cells is drawn: 0..1 where all lies within. */
+export function scale(cells: BoardCell[], metric: string): [number, number] {
+  const every = cells.flatMap((cell) => (cell.state === 'done' ? (cell.figures[metric] ?? []) : [])).filter((value): value is number => value !== null)
+  const low = Math.min(0, ...every)
+  const high = Math.max(...every, 0)
+  return high <= 1 && low >= 0 ? [0, 1] : [low, high > low ? high : low + 1]
+}
+
+/** Percent of the width at which a value lies. */
+export function place(value: number, [low, high]: [number, number]): number {
+  return Math.min(100, Math.max(0, (100 * (value - low)) / (high - low)))
+}
+
+/** The best trivial baseline: its value and name, null when there is none. */
+export function baseline(cells: BoardCell[], metric: BoardMetric): { name: string; value: number } | null {
+  const trivial = cells.filter((cell) => cell.trivial && cell.enhancement === 'none' && mean(cell, metric.name) !== null)
+  if (!trivial.length) return null
+  const best = ordered(trivial, 'best', metric)[0] as BoardCell
+  return { name: best.model, value: mean(best, metric.name) as number }
+}
+
+/** "0.812", "12.4", "–". */
+export function figure(value: number | null | undefined): string {
+  if (value === null || value === undefined || Number.isNaN(value)) return '–'
+  return Math.abs(value) < 10 ? value.toFixed(3) : Math.abs(value) < 1000 ? value.toFixed(1) : value.toExponential(2)
+}
+
+/** "0.812, 95 % interval 0.790 to 0.830". */
+export function figureText(told: Figure | undefined): string {
+  if (!told) return 'no figure'
+  const [value, low, high] = told
+  return low === null || high === null ? figure(value) : `${figure(value)}, 95 % interval ${figure(low)} to ${figure(high)}`
+}
+
+/** What is to be said of a cell beside its figures. */
+export function mark(cell: BoardCell): { tone: 'bad' | 'quiet' | ''; text: string } {
+  if (cell.state === 'failed') return { tone: 'bad', text: `failed: ${cell.reason}` }
+  if (cell.state !== 'done') return { tone: 'quiet', text: cell.reason ? `${cell.state}: ${cell.reason}` : cell.state }
+  if (cell.trivial) return { tone: 'quiet', text: 'baseline' }
+  return cell.loses_to ? { tone: 'bad', text: `loses to ${cell.loses_to}` } : { tone: '', text: '' }
+}
+
+/** Reasons of the skipped with how many cells each has, whatever the model. */
+export function skips(cells: BoardCell[]): [string, number][] {
+  const counts = new Map<string, number>()
+  for (const cell of cells) {
+    if (cell.state !== 'skipped') continue
+    const reason = cell.reason.replace(` ${cell.model}:`, ' the model:')
+    counts.set(reason, (counts.get(reason) ?? 0) + 1)
+  }
+  return [...counts].sort((a, b) => b[1] - a[1])
+}
+
+/** The name of a cell within its table. */
+export function label(cell: BoardCell): string {
+  return cell.enhancement === 'none' ? cell.model : `${cell.model} + ${cell.enhancement}`
+}
+
+/** Distinct values in order of the alphabet. */
+export function names(values: string[]): string[] {
+  return [...new Set(values)].sort()
+}
