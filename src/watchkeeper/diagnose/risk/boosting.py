@@ -69,8 +69,13 @@ class Boosted:
         """Give the probability of each row (n, d), 0..1, higher = likelier."""
         return _sigmoid(self.base + self._walk(binned(rows, self.edges), None))
 
+    @property
+    def usual(self) -> float:
+        """Give the log odds of a row of which nothing is known."""
+        return self.base + float(self.nodes[:, 0].sum())
+
     def contributions(self, rows: Rows) -> Floats:
-        """Give (n, d): by how much log odds each column raised (or lowered) each row's risk above the base."""
+        """Give (n, d): by how much log odds each column raised (or lowered) each row's risk above `usual`."""
         told = np.zeros((len(rows), len(self.columns)))
         self._walk(binned(rows, self.edges), told)
         return told
@@ -153,7 +158,8 @@ def boost(
         told = _sigmoid(odds)
         pull, weight = weights * (true - told), weights * told * (1.0 - told)
         chosen = np.sort(random.choice(len(columns), tried, replace=False))
-        feature[tree], cut[tree], leaf = _grown(bins, pull, weight, chosen, options)
+        feature[tree], cut[tree] = _grown(bins, pull, weight, chosen, options)
+        leaf = _leaves(bins, feature[tree], cut[tree])
         nodes[tree] = options.rate * _values(leaf, pull, weight, options)
         odds += nodes[tree, (1 << options.depth) - 1 + leaf]
     return Boosted(edges, feature, cut, nodes, base, columns)
@@ -187,8 +193,8 @@ def _edges(rows: Rows) -> Floats:
 
 def _grown(
     bins: npt.NDArray[np.uint8], pull: Floats, weight: Floats, chosen: Ints, options: Options
-) -> tuple[Ints, Ints, Ints]:
-    """Give the columns and cuts of one tree, and the leaf of each row; all nodes of a level are cut alike."""
+) -> tuple[Ints, Ints]:
+    """Give the columns and cuts of one tree; all nodes of a level are cut alike."""
     feature, cut = np.zeros(options.depth, np.int64), np.zeros(options.depth, np.int64)
     leaf = np.zeros(bins.shape[1], np.int64)
     for level in range(options.depth):
@@ -204,7 +210,15 @@ def _grown(
             if gain[at] > best:
                 best, feature[level], cut[level] = float(gain[at]), column, at
         leaf = 2 * leaf + (bins[feature[level]] > cut[level])
-    return feature, cut, leaf
+    return feature, cut
+
+
+def _leaves(bins: npt.NDArray[np.uint8], feature: Ints, cut: Ints) -> Ints:
+    """Give the leaf of each row in one tree."""
+    leaf = np.zeros(bins.shape[1], np.int64)
+    for column, at in zip(feature, cut, strict=True):
+        leaf = 2 * leaf + (bins[column] > at)
+    return leaf
 
 
 def _values(leaf: Ints, pull: Floats, weight: Floats, options: Options) -> Floats:
