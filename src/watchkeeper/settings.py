@@ -170,6 +170,9 @@ SETTINGS: tuple[Setting, ...] = (
     Setting(
         "edge_spool_bytes_max", GIB, "Size on disk of what an agent keeps for the centre; then it refuses.", 65_536
     ),
+    Setting(
+        "edge_files_from_start", False, "Read log files from their start when an agent sees them for the first time."
+    ),
     Setting("edge_host_interval_s", 10.0, "Time between an agent's readings of its host; 0 reads none.", 0),
     Setting(
         "edge_health_interval_s", 60.0, "Time between an agent's looks at GPUs and the kernel log; 0 looks at none.", 0

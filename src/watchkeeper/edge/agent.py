@@ -27,10 +27,12 @@ from watchkeeper.edge.host_metrics import SERVICE, HostMetrics, Reading, encode_
 from watchkeeper.edge.intake import LocalReceiver
 from watchkeeper.edge.link import Centre, Link
 from watchkeeper.edge.spool import Spool
-from watchkeeper.errors import SettingError
+from watchkeeper.errors import SettingError, WatchkeeperError
 from watchkeeper.receive.tokens import is_loopback
 from watchkeeper.settings import Settings
 from watchkeeper.signals.signal import Signal
+
+FILES_EVERY_S = 0.5
 
 _log = logging.getLogger(__name__)
 
@@ -80,7 +82,7 @@ class Agent:
                 "certificates (tls_client_ca), or listen on 127.0.0.1, or tell --set insecure=true if you trust the "
                 "network entirely"
             )
-        folder = settings.path("home") / "edge"
+        self._folder = folder = settings.path("home") / "edge"
         self.spool = Spool(
             folder / "spool",
             bytes_max=settings.integer("edge_spool_bytes_max"),
@@ -116,6 +118,14 @@ class Agent:
         if host_every_s:
             self._spawn("edge-host", lambda: self._collect_host(host_every_s))
 
+        health_every_s = settings.number("edge_health_interval_s")
+        if health_every_s:
+            self._spawn("edge-health", lambda: self._watch_health(health_every_s))
+        if self.plan.files:
+            self._spawn("edge-files", self._follow_files)
+        if self.plan.journal:
+            self._spawn("edge-journal", self._follow_journal)
+
     def stop(self) -> None:
         """Collect nothing more, send what can be sent at once, keep the rest in the spool."""
         self._stopping.set()
@@ -143,6 +153,50 @@ class Agent:
                 return
             self.receiver.keep(Signal.METRICS, payload, "host")
             self._stopping.wait(every_s)
+
+    def _watch_health(self, every_s: float) -> None:
+        """Look at GPUs and the kernel log, and keep what is new; the looking is that of `watchkeeper gpu`."""
+        from watchkeeper.edge.node_health import HealthNews
+        from watchkeeper.host.visit import Outlook
+
+        with Outlook(self.settings) as outlook:
+            news = HealthNews()
+            while not self._stopping.is_set():
+                health = outlook.look()
+                logs, metrics = news.requests(health)
+                if self.receiver.keep(Signal.LOGS, logs, "health"):
+                    news.told(health)
+                if metrics:
+                    self.receiver.keep(Signal.METRICS, metrics, "health")
+                self._stopping.wait(every_s)
+
+    def _follow_files(self) -> None:
+        from watchkeeper.edge.tail import Tail
+
+        tail = Tail(
+            self.plan.files,
+            self._folder / "files.json",
+            lambda payload: self.receiver.keep(Signal.LOGS, payload, "files", again=True),
+            from_start=self.settings.flag("edge_files_from_start"),
+        )
+        while not self._stopping.is_set():
+            if not tail.step():
+                self._stopping.wait(FILES_EVERY_S)
+        tail.close()
+
+    def _follow_journal(self) -> None:
+        from watchkeeper.edge.journal import Journal
+
+        journal = Journal(
+            self._folder / "journal.json",
+            lambda payload: self.receiver.keep(Signal.LOGS, payload, "journal", again=True),
+        )
+        self._closing.append(journal.stop)
+        try:
+            journal.run(self._stopping.wait)
+        except WatchkeeperError as error:
+            self.counts.last_error = str(error)
+            _log.error("%s", error)
 
     def samples(self) -> list[Sample]:
         """Give what /metrics shows."""

@@ -63,19 +63,24 @@ class LocalReceiver:
             raise Unauthorized("a client certificate is needed here; the agent listens beyond this machine")
         return LocalIntake(self, signal, peer.certificate_name or peer.address)
 
-    def keep(self, signal: Signal, payload: bytes, source: str) -> bool:
-        """Keep what the agent itself collected, in protobuf; False when it had to be dropped, counted."""
+    def keep(self, signal: Signal, payload: bytes, source: str, *, again: bool = False) -> bool:
+        """Keep what the agent itself collected, in protobuf; False when the spool has no room for it.
+
+        It counts as dropped then, unless its source keeps it and it comes `again`.
+        """
         message = parse(signal, payload)
         records = count_records(signal, message)
         name_node(signal, message, self.node)
         try:
-            self.spool.append(signal, source, message.SerializeToString(), records).result()
+            duplicate = self.spool.append(signal, source, message.SerializeToString(), records).result()
         except Refused as error:
-            self.counts.add("dropped", signal, records)
+            if not again:
+                self.counts.add("dropped", signal, records)
             self.counts.last_error = str(error)
             return False
-        self.counts.add("received", signal, records)
-        self.tell(signal, message)
+        self.counts.add("deduplicated" if duplicate else "received", signal, records)
+        if not duplicate:
+            self.tell(signal, message)
         return True
 
     def tell(self, signal: Signal, message: Message) -> None:

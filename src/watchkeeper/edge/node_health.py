@@ -28,6 +28,31 @@ class MetricsTarget(Target):
         return parts._replace(path=f"{parts.path.removesuffix('/v1/logs')}/v1/metrics")
 
 
+class HealthNews:
+    """Makes the requests of looks, and remembers what was told. Not for several threads at once."""
+
+    def __init__(self) -> None:
+        self._told: dict[str, int] = {}
+
+    def requests(self, health: HostHealth) -> tuple[bytes, bytes]:
+        """Give the logs and the metrics of one look in OTLP; no metrics (b"") without a GPU."""
+        logs = otlp.encode_logs(self.records(health), observed_unix_ns=health.time_unix_ns)
+        return logs, otlp.encode_metrics(health) if otlp.metric_points(health) else b""
+
+    def records(self, health: HostHealth) -> list[otlp.LogRecord]:
+        """Give the heartbeat, new events, and troubles that were not told lately."""
+        return [otlp.heartbeat(health), *otlp.log_records(health, self._known(health))]
+
+    def told(self, health: HostHealth) -> None:
+        """Note that the records of a look were taken."""
+        known = self._known(health)
+        current = otlp.trouble_keys(health)
+        self._told = {key: self._told[key] if key in known else health.time_unix_ns for key in current}
+
+    def _known(self, health: HostHealth) -> list[str]:
+        return [key for key, at in self._told.items() if health.time_unix_ns - at < _AGAIN_S * 1e9]
+
+
 class NodeHealthSender:
     """Sends looks; one connection for each signal. Not for several threads at once."""
 
@@ -35,16 +60,13 @@ class NodeHealthSender:
         fields = {name: getattr(target, name) for name in Target.__dataclass_fields__}
         self._logs = Sender(target, sleep=sleep)
         self._metrics = Sender(MetricsTarget(**fields), sleep=sleep)
-        self._told: dict[str, int] = {}
+        self._news = HealthNews()
 
     def send(self, health: HostHealth) -> tuple[int, int]:
         """Send one look: how many log records and metric points were taken. Raises as Sender.send does."""
-        now_unix_ns = health.time_unix_ns
-        known = [key for key, at in self._told.items() if now_unix_ns - at < _AGAIN_S * 1e9]
-        records = [otlp.heartbeat(health), *otlp.log_records(health, known)]
-        taken = self._logs.send(otlp.encode_logs(records, observed_unix_ns=now_unix_ns), len(records)).accepted
-        current = otlp.trouble_keys(health)
-        self._told = {key: self._told[key] if key in known else now_unix_ns for key in current}
+        records = self._news.records(health)
+        taken = self._logs.send(otlp.encode_logs(records, observed_unix_ns=health.time_unix_ns), len(records)).accepted
+        self._news.told(health)
         points = otlp.metric_points(health)
         if points:
             points = self._metrics.send(otlp.encode_metrics(health), points).accepted
