@@ -71,6 +71,7 @@ def run(argv: Sequence[str], scratch: Path, *, mounts: Mapping[str, Path] = {}, 
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
+        env=_ENVIRONMENT,  # bubblewrap's own environment can be read within, through /proc
         preexec_fn=_bounded,  # noqa: PLW1509 - sets limits only, takes no lock
         start_new_session=True,
     )

@@ -201,15 +201,16 @@ def _shape(node: Any) -> Iterator[Call | str]:
 
 
 def _substituted(node: Any) -> Iterator[Call | str]:
+    """Give what a word runs to be made, at any depth."""
+    if node.type in ("command_substitution", "process_substitution"):
+        yield "$("
+        for inner in node.children:
+            if inner.is_named:
+                yield from _shape(inner)
+        yield ")"
+        return
     for child in node.children:
-        if child.type in ("command_substitution", "process_substitution"):
-            yield "$("
-            for inner in child.children:
-                if inner.is_named:
-                    yield from _shape(inner)
-            yield ")"
-        else:
-            yield from _substituted(child)
+        yield from _substituted(child)
 
 
 def _call(node: Any) -> Call:

@@ -150,6 +150,8 @@ class _Run:
         return Evidence(named, self._findings())
 
     def _named(self) -> Named:
+        if not self._findings():
+            return Named("")  # an incident from before the fault says nothing of it
         begun_ns = int(self._truth["start_unix_ns"])
         for item in self._pair.api.get("/api/v1/incidents", params={"limit": 10}).json()["items"]:
             cause = item.get("cause")

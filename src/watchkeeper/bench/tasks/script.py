@@ -1,7 +1,7 @@
 """Script: a manifest or a shell script for what is asked. The first text of an answer counts.
 
-Manifests are held to the common object shape (`watchkeeper.remedy.manifests`) and, field by field, to the nearest wanted
-one; names of objects do not count. Shell scripts must parse, pass `bash -n` in the sandbox, and show there,
+Manifests are held to the shape that objects have in common and, field by field, to the nearest of those
+wanted; names of objects do not count. Shell scripts must parse, pass `bash -n` in the sandbox, and show there,
 run without options, the same words as the wanted one. Without a sandbox `runs_right` is left out.
 """
 
