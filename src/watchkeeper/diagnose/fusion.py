@@ -15,7 +15,7 @@ from typing import Protocol
 import numpy as np
 import numpy.typing as npt
 
-from watchkeeper.diagnose.retrieval import TextIndex
+from watchkeeper.diagnose.retrieval import FUNCTION_WORDS, TextIndex
 
 RANK_OFFSET = 60
 DEPTH = 200
@@ -79,7 +79,8 @@ class FusedIndex:
     """BM25 and meaning over the same documents."""
 
     def __init__(self, documents: Mapping[str, str], encoder: Encoder) -> None:
-        self._words, self._meaning = TextIndex(documents), MeaningIndex(documents, encoder)
+        self._words = TextIndex(documents, left_out=FUNCTION_WORDS)
+        self._meaning = MeaningIndex(documents, encoder)
 
     def search(self, query: str, limit: int = 10) -> list[tuple[str, float]]:
         """Give up to `limit` (id, score), best first; scores order one answer and mean nothing across queries."""

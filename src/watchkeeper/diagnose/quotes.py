@@ -23,7 +23,7 @@ from watchkeeper.diagnose.retrieval import terms
 
 PASSAGE_CHARS = 300
 PASSAGE_LINES = 3
-QUOTES_MAX = 8
+QUOTES_MAX = 3
 _TROUBLE = re.compile(
     r"err(?:or|no)|fail|exception|fatal|panic|crash|abort|denied|refus|reject|time(?:d )?.?out|unable|can(?:no|')t\b|"
     r"not found|no such|missing|undefined|invalid|unavailable|expired|exceed|insufficient|evict|kill|back.?off|"

@@ -9,10 +9,17 @@ from __future__ import annotations
 
 import re
 import sqlite3
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 
 _WORD = re.compile(r"[A-Z]?[a-z]+|[A-Z]+(?![a-z])|\d+|[\u3040-\u30ff\u3400-\u9fff]+")
 _IDEOGRAPH = re.compile(r"[\u3040-\u30ff\u3400-\u9fff]")
+_FUNCTION_WORDS = (
+    "a an and are as at be been but by can could did do does for from had has have how if in into is it its may might "
+    "not of on or should so that the their then there these they this those to was were what when where which who why "
+    "will with would"
+)
+FUNCTION_WORDS = frozenset(_FUNCTION_WORDS.split())
+"""What questions in prose may leave out: where few documents hold them they weigh too much."""
 TERMS_MAX = 400
 
 
@@ -32,9 +39,13 @@ def terms(text: str) -> list[str]:
 
 
 class TextIndex:
-    """An index over documents; cost: about 0.1 ms a document to build, a few ms a query over thousands."""
+    """An index over documents; cost: about 0.1 ms a document to build, a few ms a query over thousands.
 
-    def __init__(self, documents: Mapping[str, str]) -> None:
+    left_out: words of a query that do not count, unless it has no others.
+    """
+
+    def __init__(self, documents: Mapping[str, str], *, left_out: Collection[str] = ()) -> None:
+        self._left_out = frozenset(left_out)
         self._names = list(documents)
         self._database = sqlite3.connect(":memory:")
         self._database.execute("CREATE VIRTUAL TABLE texts USING fts5(body, tokenize='porter unicode61')")
@@ -43,7 +54,8 @@ class TextIndex:
 
     def search(self, query: str, limit: int = 10) -> list[tuple[str, float]]:
         """Give up to `limit` (id, score), best first, score > 0, higher is better; ties in order of the documents."""
-        words = list(dict.fromkeys(terms(query)))[:TERMS_MAX]
+        every = list(dict.fromkeys(terms(query)))
+        words = ([word for word in every if word not in self._left_out] or every)[:TERMS_MAX]
         if not words:
             return []
         asked = " OR ".join(f'"{word}"' for word in words)

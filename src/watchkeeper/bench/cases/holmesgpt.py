@@ -52,8 +52,10 @@ def cases(folder: Path) -> list[Asked]:
 def without(evidence: Sequence[str], facts: Sequence[Fact]) -> tuple[str, ...]:
     """Take out the lines that tell the facts, the rarest of their words first, until no lines together tell one."""
     texts = [list(pieces([text])) for text in evidence]
-    for one in facts:
-        texts = _taken(texts, one)
+    # What is taken out for one fact makes neighbours of lines that may tell another.
+    while any(tells([frozenset(stems(line)) for line in text], one) for text in texts for one in facts):
+        for one in facts:
+            texts = _taken(texts, one)
     return tuple("\n".join(text) for text in texts)
 
 

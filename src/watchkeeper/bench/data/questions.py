@@ -73,7 +73,7 @@ def _learned(items: Sequence[Item], place: Place) -> Iterator[Split]:
 
 
 def _evidence(place: Place) -> Iterator[Split]:
-    return evidence_folds([case for case in holmesgpt.cases(place.data) if case.part == "test_ask_holmes"])
+    return evidence_folds(holmesgpt.cases(place.data))
 
 
 _TASK, _SOURCES = "questioning", ("opseval", "runbooks")
@@ -116,7 +116,7 @@ DATA = (
         1,
         _TASK,
         "query",
-        "questions with recorded evidence, and twins without the decisive lines",
+        "questions and alerts with recorded evidence, and twins without the decisive lines",
         ("holmesgpt_cases",),
         _evidence,
         "full",

