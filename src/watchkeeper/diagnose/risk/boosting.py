@@ -23,7 +23,7 @@ from watchkeeper.errors import NewerFormat, StoreError
 SCHEMA_VERSION = 1
 BINS = 32
 OTHERS = 12
-"""Rows without an event that are learned from for each event; more of them told no more on earlier years."""
+"""Rows without an event that are learned from for each event: a rare event is told by what is rare about it."""
 EVENTS_MIN = 500
 """As many events are assumed, so that few of them still stand against enough other rows."""
 Floats = npt.NDArray[np.float64]
