@@ -138,6 +138,12 @@ def test_order_repeats_and_batches_change_no_vector(folder: Path, cache: Path, b
     assert np.allclose(np.linalg.norm(vectors, axis=1), 1.0, atol=1e-6)
 
 
+def test_in_eight_bits_no_vector_depends_on_its_neighbours(folder: Path, cache: Path) -> None:
+    embedder = Embedder(cache, precision="int8", weights=folder)
+    together = embedder.encode(TEXTS)
+    assert np.array_equal(together, np.concatenate([embedder.encode([text]) for text in TEXTS]))
+
+
 def test_no_texts_give_no_rows(folder: Path, cache: Path) -> None:
     assert Embedder(cache, weights=folder).encode([]).shape == (0, 384)
 

@@ -50,6 +50,7 @@ class Embedder:
     ) -> None:
         found = find_weights(weights)
         self.name = f"all-MiniLM-L6-v2/{precision}/{found.sha256[:12]}"
+        self._alone = precision == "int8"
         self._session = open_session(found, precision, cache or default_cache(), threads=threads)
         self._tokenizer = needed("tokenizers").Tokenizer.from_file(str(found.tokenizer))
         self._tokenizer.no_padding()
@@ -58,9 +59,11 @@ class Embedder:
     def encode(self, texts: Sequence[str], *, batch: int = 32) -> Vectors:
         """Give (n, 384) unit vectors in the order of `texts`; equal texts are encoded once.
 
-        batch: texts of one length that are computed together; it changes speed and memory, never a vector by more than
-        rounding. Cost: about 2 ms a short text on one core.
+        batch: how many are computed together in float32. In int8 it is one at a time: the scales of 8-bit activations
+        are those of all that is computed together, and a vector must not depend on its neighbours. Cost: 2-20 ms a
+        text on one core, by its length.
         """
+        batch = 1 if self._alone else batch
         places = {text: at for at, text in enumerate(dict.fromkeys(texts))}
         if not places:
             return np.zeros((0, DIMENSIONS), np.float32)

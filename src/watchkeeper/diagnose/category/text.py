@@ -33,6 +33,11 @@ def at_symptom_time(title: str, report: str, *, sentences: int = 0) -> str:
     return f"{_AFTERWARDS.sub('', title)} . {_AFTERWARDS.sub('', told).strip()}".strip()
 
 
+def sentences_of(text: str) -> list[str]:
+    """Give the sentences of a text; a title ended by ` . ` is one of them."""
+    return [each.strip() for part in text.split(" . ") for each in _SENTENCE_END.split(part) if words(each)]
+
+
 def text_features(text: str) -> dict[str, float]:
     """Give words, pairs of neighbouring words, and the terms of the failure vocabulary that occur."""
     found: dict[str, float] = {}
