@@ -14,6 +14,7 @@ from typing import Any
 
 import pyarrow as pa
 
+from watchkeeper.app.agent_findings import AgentFindings
 from watchkeeper.app.changes import Changes
 from watchkeeper.app.checkpoint import Checkpoints
 from watchkeeper.app.detectors import learned, make_detectors
@@ -117,7 +118,7 @@ class Watchkeeper:
             self._detectors,
             tail=self.tail,
             publish=self.publish,
-            observers=[self.topologies, Versions(self.store.metadata, self.changes)],
+            observers=[self.topologies, Versions(self.store.metadata, self.changes), AgentFindings(self.publish)],
         )
         self.diagnoses = Diagnoses(
             self.incidents,

@@ -112,6 +112,8 @@ class Agent:
             from watchkeeper.edge.debug import print_request
 
             self.receiver.on_seen.append(print_request)
+        if self.plan.detect:
+            self._detect()
         self.spool.start()
         self.forwarder.start()
         host_every_s = settings.number("edge_host_interval_s")
@@ -153,6 +155,19 @@ class Agent:
                 return
             self.receiver.keep(Signal.METRICS, payload, "host")
             self._stopping.wait(every_s)
+
+    def _detect(self) -> None:
+        from watchkeeper.edge.scoring import Scoring
+
+        scoring = Scoring(
+            self.settings,
+            self._folder / "learned",
+            lambda payload: self.receiver.keep(Signal.LOGS, payload, "findings", again=True),
+            say=lambda line: print(line, flush=True),
+        )
+        self.receiver.on_seen.append(scoring.see)
+        self._samples.append(scoring.samples)
+        self._spawn("edge-detect", lambda: scoring.run(self._stopping.is_set))
 
     def _watch_health(self, every_s: float) -> None:
         """Look at GPUs and the kernel log, and keep what is new; the looking is that of `watchkeeper gpu`."""
