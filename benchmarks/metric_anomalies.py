@@ -1,12 +1,12 @@
 """Anomalies of whole machines on smd and asd: volumes, events at a false-alarm budget, delay; peers beside.
 
 Learnt from the official train part only, then causally from the test part; every variant and setting was chosen on
-asd and on synthetic faults in train parts (metric_injections, metric_faults), smd only reports. The joint scorer is
-told that a new segment begins with the test part, as the two parts of smd were brought to 0..1 apart from each other.
-Events: each machine's threshold is set on its own train scores. VUS-PR: buffer as TSB-AD (the period of the test
-part's first metric); published figures are of TSB-AD's own split and protocol, matched by length and anomalous steps.
-Beside: a random score, the largest deviation in sigmas, PyOD's ECOD and isolation forest, river's half-space trees.
-Needs smd, asd and, for the published figures, tsb_ad_per_file_vus_pr.
+asd and on synthetic incidents in train parts (metric_injections), smd only reports. The joint scorer is told that a
+new segment begins with the test part, as the two parts of smd were brought to 0..1 apart from each other. Events:
+each machine's threshold is set on its own train scores. VUS-PR: buffer as TSB-AD (the period of the test part's first
+metric); published figures are of TSB-AD's own split and protocol, matched by length and anomalous steps. Beside: a
+random score, the largest deviation in sigmas, PyOD's ECOD and isolation forest, river's half-space trees. Needs smd,
+asd and, for the published figures, tsb_ad_per_file_vus_pr.
 """
 
 from __future__ import annotations
