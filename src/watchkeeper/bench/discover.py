@@ -12,12 +12,16 @@ import pkgutil
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
 from types import ModuleType
 
 from watchkeeper.bench.base import BenchError, DataSpec, Enhancement, ModelSpec, Task
+from watchkeeper.bench.own.told import told_by
 from watchkeeper.registry import Registry
 
+GROUP = "watchkeeper.bench"
+"""Entry points of packages that bring models, data sets, enhancements or tasks."""
 FOLDERS = ("tasks", "data", "models", "enhancements")
 _PACKAGE = "watchkeeper.bench"
 
@@ -31,7 +35,7 @@ class Catalogue:
     models: Registry[ModelSpec] = field(default_factory=lambda: Registry[ModelSpec]("model"))
     enhancements: Registry[Enhancement] = field(default_factory=lambda: Registry[Enhancement]("enhancement"))
 
-    def take(self, module: ModuleType) -> int:
+    def take(self, module: object) -> int:
         """Register what a module tells; gives how much that was."""
         before = self._size()
         for task in getattr(module, "TASKS", ()):
@@ -49,19 +53,29 @@ class Catalogue:
 
 
 def catalogue(extra: Sequence[str] = ()) -> Catalogue:
-    """Give everything registered; `extra` are modules (`package.module`) or Python files of a user's.
+    """Give everything registered; `extra` are modules (`package.module`), Python or TOML files of a user's.
 
-    Raises BenchError when one of these cannot be found or holds nothing.
+    What installed packages name under the entry points `watchkeeper.bench` (modules, or objects with the same tuples)
+    belongs to it. Raises BenchError when one of these cannot be found or holds nothing.
     """
     found = Catalogue()
     for folder in FOLDERS:
         package = importlib.import_module(f"{_PACKAGE}.{folder}")
         for name in sorted(module.name for module in pkgutil.iter_modules(package.__path__)):
             found.take(importlib.import_module(f"{_PACKAGE}.{folder}.{name}"))
-    for each in extra:
-        if not found.take(load(each)):
-            raise BenchError(f"{each} holds none of TASKS, DATA, MODELS and ENHANCEMENTS; see docs/bench.md")
+    told = [(f"the entry point {point.name}", _loaded(point)) for point in entry_points(group=GROUP)]
+    told += [(each, told_by(Path(each).expanduser()) if each.endswith(".toml") else load(each)) for each in extra]
+    for name, holder in told:
+        if not found.take(holder):
+            raise BenchError(f"{name} holds none of TASKS, DATA, MODELS and ENHANCEMENTS; see docs/bench.md")
     return found
+
+
+def _loaded(point: EntryPoint) -> object:
+    try:
+        return point.load()
+    except (ImportError, AttributeError) as error:
+        raise BenchError(f"the entry point {point.name} = {point.value} cannot be loaded: {error}") from error
 
 
 def load(name: str) -> ModuleType:

@@ -1,0 +1,59 @@
+"""A TOML file of a user's: commands as models and folders as data sets, without a line of Python.
+
+Enters: the file. Leaves: MODELS and DATA as a module of Python would give them. Paths are relative to the file.
+"""
+
+from __future__ import annotations
+
+import tomllib
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from watchkeeper.bench.base import BenchError, DataSpec, ModelSpec
+from watchkeeper.bench.own.command import TIMEOUT_S, command_model
+from watchkeeper.bench.own.parquet import folder_data
+
+_MODEL = {"name", "command", "form", "about", "timeout_s", "labels", "random"}
+_DATA = {"name", "folder", "version", "about"}
+
+
+@dataclass(frozen=True)
+class Told:
+    """What the file holds."""
+
+    MODELS: tuple[ModelSpec, ...]
+    DATA: tuple[DataSpec, ...]
+
+
+def told_by(path: Path) -> Told:
+    """Read the file; raises BenchError when it cannot be understood."""
+    try:
+        content = tomllib.loads(path.read_text(encoding="utf-8"))
+    except (OSError, tomllib.TOMLDecodeError) as error:
+        raise BenchError(f"{path} cannot be read: {error}") from error
+    _hold(path, content, {"model", "data"}, ())
+    models, data = [], []
+    for row in content.get("model", ()):
+        _hold(path, row, _MODEL, ("name", "command", "form"))
+        if not isinstance(row["command"], list) or not row["command"]:
+            raise BenchError(f"{path}: command is to be a list of texts, not {row['command']!r}")
+        options: dict[str, Any] = {name: row[name] for name in ("about", "labels", "random") if name in row}
+        timeout_s = float(row.get("timeout_s", TIMEOUT_S))
+        models.append(command_model(row["name"], row["command"], row["form"], timeout_s=timeout_s, **options))
+    for row in content.get("data", ()):
+        _hold(path, row, _DATA, ("name", "folder"))
+        folder = path.parent / Path(row["folder"]).expanduser()
+        data.append(
+            folder_data(row["name"], folder, version=int(row.get("version", 1)), about=str(row.get("about", "")))
+        )
+    return Told(tuple(models), tuple(data))
+
+
+def _hold(path: Path, row: Any, known: set[str], wanted: tuple[str, ...]) -> None:
+    if not isinstance(row, dict):
+        raise BenchError(f"{path}: a table was expected, not {row!r}")
+    missing = [name for name in wanted if name not in row]
+    unknown = sorted(set(row) - known)
+    if missing or unknown:
+        raise BenchError(f"{path}: missing keys: {missing}, unknown keys: {unknown}; known are {sorted(known)}")

@@ -1,0 +1,168 @@
+"""What users bring: a command that is spoken to by JSON lines, folders of Parquet, one TOML file for both."""
+
+from __future__ import annotations
+
+import sys
+
+import numpy as np
+import pyarrow as pa
+import pytest
+from pyarrow import parquet
+
+from watchkeeper.bench.base import BenchError, Context, Example, Place
+from watchkeeper.bench.cells import cell_of
+from watchkeeper.bench.discover import catalogue
+from watchkeeper.bench.forms import FORMS
+from watchkeeper.bench.measure import measure_cell
+from watchkeeper.bench.own.command import CommandModel
+from watchkeeper.bench.own.parquet import folder_data
+from watchkeeper.bench.protocol import run_split
+
+COMMAND = """
+import json, sys
+rows = []
+for line in sys.stdin:
+    told = json.loads(line)
+    if told["do"] == "begin":
+        assert told["protocol"] == 1 and told["form"] == "vectors" and told["seed"] == 3
+    elif told["do"] == "example":
+        assert told["label"] is None
+        rows += told["given"]
+    elif told["do"] == "fit":
+        middle = [sum(column) / len(rows) for column in zip(*rows)]
+        print(json.dumps({"threshold": 2.5}), flush=True)
+    else:
+        scores = [sum(abs(a - b) for a, b in zip(row, middle)) for row in told["given"]]
+        print(json.dumps({"answer": scores}), flush=True)
+"""
+
+
+@pytest.fixture
+def python(tmp_path):
+    def write(text):
+        path = tmp_path / "model.py"
+        path.write_text(text)
+        return (sys.executable, str(path))
+
+    return write
+
+
+def examples():
+    return iter([Example(np.array([[0.0, 0.0], [2.0, 4.0]]), None)])
+
+
+def test_a_command_learns_and_answers_by_json_lines(python):
+    model = CommandModel(python(COMMAND), "vectors", 20.0)
+    model.fit(examples(), Context(3, {"budget": np.float64(0.1), "columns": ("a", "b")}))
+    assert model.threshold == 2.5
+    assert FORMS.get("vectors").check(model.answer(np.array([[1.0, 2.0], [4.0, 2.0]])), [0, 0]).tolist() == [0.0, 3.0]
+
+
+def test_a_command_that_crashes_tells_the_end_of_its_errors(python):
+    model = CommandModel(python("import sys; print('no memory', file=sys.stderr); sys.exit(3)"), "vectors", 20.0)
+    with pytest.raises(BenchError, match="ended with status 3: no memory"):
+        model.fit(examples(), Context(0, {}))
+
+
+def test_a_silent_command_and_one_that_answers_no_json_fail(python):
+    silent = CommandModel(python("import sys; sys.stdin.read()"), "vectors", 0.5)
+    with pytest.raises(BenchError, match=r"silent for 0\.5 s"):
+        silent.fit(examples(), Context(0, {}))
+    rude = CommandModel(python("print('hello', flush=True); import sys; sys.stdin.read()"), "vectors", 20.0)
+    with pytest.raises(BenchError, match="no JSON: b'hello'"):
+        rude.fit(examples(), Context(0, {}))
+    with pytest.raises(BenchError, match="cannot be started"):
+        CommandModel(("/no/such/program",), "vectors", 1.0).fit(examples(), Context(0, {}))
+
+
+def sessions(folder):
+    """400 sessions of three lines a second apart; every tenth of the later ones has a line never seen before."""
+    folder.mkdir()
+    odd = [at >= 200 and at % 10 == 0 for at in range(400)]
+    rows = [
+        (
+            f"s{at}",
+            1_000 + at + step / 10,
+            "disk of node lost for good" if odd[at] and step == 2 else f"step {step} done",
+        )
+        for at in range(400)
+        for step in range(3)
+    ]
+    names, times, bodies = zip(*rows, strict=True)
+    time = pa.array([int(each * 1e9) for each in times], pa.timestamp("ns"))
+    parquet.write_table(pa.table({"session": names, "time": time, "body": bodies}), folder / "lines.parquet")
+    labels = {"session": [f"s{at}" for at in range(400)], "anomalous": odd}
+    parquet.write_table(pa.table(labels), folder / "labels.parquet")
+
+
+def test_a_toml_file_brings_a_folder_and_a_command(tmp_path, python):
+    sessions(tmp_path / "mine")
+    program = python(COMMAND)
+    text = f'''
+[[data]]
+name = "mine"
+folder = "mine"
+
+[[model]]
+name = "mine"
+form = "vectors"
+command = ["{program[0]}", "{program[1]}"]
+'''
+    (tmp_path / "own.toml").write_text(text)
+    known = catalogue([str(tmp_path / "own.toml")])
+    assert known.models.get("mine").parameters["command"] == list(program)
+    place = Place(tmp_path, tmp_path)
+    cell = cell_of(known, "anomaly-detection/mine@1/unseen_template/none")
+    record = measure_cell(cell, place)
+    assert record["figures"]["f1"][0] == 1.0
+    assert sum(len(item.given) for item in next(iter(cell.data.splits(place))).test) == 200
+
+
+def test_a_folder_of_series_is_split_by_machine_and_time(tmp_path):
+    steps = 400
+    values = np.sin(np.arange(steps) / 5.0)
+    flags = np.zeros(steps, bool)
+    flags[300:310] = True
+    table = pa.table(
+        {
+            "machine": ["b"] * steps + ["a"] * steps,
+            "time": [60 * 10**9 * at for at in range(steps)] * 2,
+            "anomalous": np.r_[flags, flags],
+            "cpu": np.r_[values + 9.0 * flags, values],
+        }
+    )
+    parquet.write_table(table, tmp_path / "series.parquet")
+    spec = folder_data("series", tmp_path)
+    first, second = spec.splits(Place(tmp_path, tmp_path))
+    assert (first.name, second.name) == ("a", "b")
+    assert first.facts["step_s"] == 60.0
+    assert sum(item.truth.sum() for item in second.test) == 10
+    outcome, _, _ = run_split(lambda: catalogue().models.get("n_sigma").make(), second, FORMS.get("series"), 0)
+    scores = np.concatenate(outcome.answers)
+    assert scores[100:110].min() > np.delete(scores, np.s_[100:110]).max()
+
+
+def test_what_a_folder_lacks_is_told(tmp_path):
+    with pytest.raises(BenchError, match=r"neither lines\.parquet nor series\.parquet"):
+        folder_data("none", tmp_path)
+    parquet.write_table(pa.table({"session": ["a"], "when": [1]}), tmp_path / "lines.parquet")
+    parquet.write_table(pa.table({"session": ["a"], "anomalous": [True]}), tmp_path / "labels.parquet")
+    with pytest.raises(BenchError, match="lacks the columns time, body"):
+        list(folder_data("bad", tmp_path).splits(Place(tmp_path, tmp_path)))
+    (tmp_path / "own.toml").write_text('[[model]]\nname = "x"\nform = "vectors"\n')
+    with pytest.raises(BenchError, match=r"missing keys: \['command'\]"):
+        catalogue([str(tmp_path / "own.toml")])
+
+
+def test_entry_points_are_registered(monkeypatch):
+    from importlib.metadata import EntryPoint
+
+    from watchkeeper.bench import discover
+
+    brought = EntryPoint("toy", "tests.bench.harness.toy", "watchkeeper.bench")
+    monkeypatch.setattr(discover, "entry_points", lambda group: [brought] if group == "watchkeeper.bench" else [])
+    assert "toy_distance" in catalogue().models
+    broken = EntryPoint("gone", "no.such.module", "watchkeeper.bench")
+    monkeypatch.setattr(discover, "entry_points", lambda group: [broken])
+    with pytest.raises(BenchError, match=r"entry point gone = no\.such\.module cannot be loaded"):
+        catalogue()
