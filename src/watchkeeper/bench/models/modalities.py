@@ -103,5 +103,6 @@ MODELS = (
         partial(Fused, ALL, Forest),
         "isolation forests of all three, calibrated ranks joined",
         random=True,
+        quick=False,
     ),
 )
