@@ -2,8 +2,8 @@
 
 Enters: reports, true causes, true chains. Leaves: cause recall and propagation recall (0..1, higher is better), and the
 share of claims that nothing supports (0..1, lower is better). A claim is held to more than the writer's own check: the
-cited evidence must exist, and be about a node that the claim names; what a report worked out itself counts only for
-nodes of which the window observed anything at all.
+cited evidence must exist, and be about a node that the claim names; what a report worked out itself counts only when
+it is about some node of which the window observed anything.
 """
 
 from __future__ import annotations
@@ -87,9 +87,12 @@ def worked_out(window: IncidentWindow, ranking: Ranking) -> dict[str, tuple[str,
 
 
 def evidence_nodes(window: IncidentWindow, proofs: Mapping[str, Collection[str]]) -> dict[str, frozenset[str]]:
-    """Give for each id of evidence the nodes that it is about: findings, changes, and proofs about observed nodes."""
+    """Give for each id of evidence the nodes that it is about: findings, changes, and proofs.
+
+    A proof that is about no observed node counts for nothing; one that ties an observed node to a silent one, for both.
+    """
     seen = observed(window)
-    about = {identifier: set(nodes) & seen for identifier, nodes in proofs.items()}
+    about = {identifier: set(nodes) for identifier, nodes in proofs.items() if set(nodes) & seen}
     for finding in window.findings:
         about.setdefault(finding.id, set()).update(nodes_of(finding))
     for change in window.changes:
