@@ -48,6 +48,7 @@ def test_figures_of_kubectl_fixes():
     figures = command.measure([outcome(answers, wanted)]).figures
     assert figures["verb_resource_at_1"].value == pytest.approx(1 / 3)
     assert figures["verb_resource_at_5"].value == pytest.approx(2 / 3)
+    assert "skeleton_at_1" not in figures
 
 
 @needs_bwrap

@@ -41,25 +41,29 @@ def measure(outcomes: Sequence[Outcome]) -> Measured:
     cases = {item.id: _match(item.truth, answer) for item, answer in asked}
     kubectl = any("verb_resource_at_1" in case for case in cases.values())
     figures = {name: _mean([case[name] for case in cases.values()]) for name in next(iter(cases.values()))}
-    figures["utility_macro_accuracy"] = _utilities([(item.truth, answer) for item, answer in asked])
-    if not kubectl:
+    if not kubectl:  # every fix is of one utility: its verbs tell fixes apart, skeletons do not
+        figures["utility_macro_accuracy"] = _utilities([(item.truth, answer) for item, answer in asked])
         figures |= _executed(asked, cases)
     return Measured(figures, cases)
 
 
 def _match(wanted: Sequence[str], answer: Sequence[str]) -> dict[str, float]:
-    told = {}
-    right = {key for each in wanted if (key := _skeleton(each))}
-    given = [_skeleton(each) for each in answer[:5]]
-    told["skeleton_at_1"] = float(bool(given) and given[0] in right)
-    told["skeleton_at_5"] = float(any(each in right for each in given))
-    told["command_at_1"] = float(bool(answer) and " ".join(answer[0].split()) in {" ".join(w.split()) for w in wanted})
     verbs = {pair for each in wanted for pair in kubectl_verbs(each)}
+    told = {"command_at_1": float(bool(answer) and _plain(answer[0]) in {_plain(each) for each in wanted})}
     if verbs:
         found = [kubectl_verbs(each) for each in answer[:5]]
         told["verb_resource_at_1"] = float(bool(found) and bool(set(found[0]) & verbs))
         told["verb_resource_at_5"] = float(any(set(each) & verbs for each in found))
+        return told
+    right = {key for each in wanted if (key := _skeleton(each))}
+    given = [_skeleton(each) for each in answer[:5]]
+    told["skeleton_at_1"] = float(bool(given) and given[0] in right)
+    told["skeleton_at_5"] = float(any(each in right for each in given))
     return told
+
+
+def _plain(command: str) -> str:
+    return " ".join(command.split())
 
 
 def _skeleton(command: str) -> str:
