@@ -22,6 +22,7 @@ from benchmarks.tables import show
 
 NAMES = (
     "idle",
+    "edge",
     "decoders",
     "patterns",
     "log_anomalies",

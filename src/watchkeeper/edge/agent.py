@@ -163,6 +163,7 @@ class Agent:
             self.settings,
             self._folder / "learned",
             lambda payload: self.receiver.keep(Signal.LOGS, payload, "findings", again=True),
+            node=self.node,
             say=lambda line: print(line, flush=True),
         )
         self.receiver.on_seen.append(scoring.see)

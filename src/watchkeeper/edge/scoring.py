@@ -12,6 +12,7 @@ import queue
 import time
 from collections import Counter
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -29,8 +30,9 @@ from watchkeeper.errors import MalformedTelemetry, WatchkeeperError
 from watchkeeper.patterns.miner import TemplateMiner
 from watchkeeper.receive.decode import decode
 from watchkeeper.settings import Settings
-from watchkeeper.signals.finding import Finding, FindingState
-from watchkeeper.signals.finding_record import EVENT_NAME, TEMPLATE, finding_attributes
+from watchkeeper.signals.entity import Entity
+from watchkeeper.signals.finding import Finding, FindingState, finding_id
+from watchkeeper.signals.finding_record import EVENT_NAME, TEMPLATE, finding_attributes, node_of
 from watchkeeper.signals.schema import LOGS, Signal
 
 if TYPE_CHECKING:
@@ -48,8 +50,15 @@ class Scoring:
     """Judges what passes; `see` from any thread, `run` in one of its own. `folder` keeps what was learned."""
 
     def __init__(
-        self, settings: Settings, folder: Path, keep: Callable[[bytes], bool], *, say: Callable[[str], None] = print
+        self,
+        settings: Settings,
+        folder: Path,
+        keep: Callable[[bytes], bool],
+        *,
+        node: str,
+        say: Callable[[str], None] = print,
     ) -> None:
+        self._node = node
         self._folder = folder
         self._keep = keep
         self._say = say
@@ -136,7 +145,7 @@ class Scoring:
             self._take(self._detectors[signal].flush(event_unix_ns + int((now_s - seen_s) * 1e9)))
 
     def _take(self, findings: list[Finding]) -> None:
-        for finding in findings:
+        for finding in map(self._of_this_node, findings):
             if finding.state is FindingState.OPEN:
                 if finding.id not in self._open:
                     self.opened[finding.kind] += 1
@@ -146,6 +155,13 @@ class Scoring:
             else:
                 self._open.pop(finding.id, None)
             self._unsent = [each for each in self._unsent if each.id != finding.id] + [finding]
+
+    def _of_this_node(self, finding: Finding) -> Finding:
+        """Say which node a finding is of, in its entity and so in its id: other nodes run the same services."""
+        if node_of(finding.entity):
+            return finding
+        entity = "|".join(part for part in (finding.entity, Entity(node=self._node).key) if part)
+        return replace(finding, entity=entity, id=finding_id(finding.kind, entity, finding.id, 0))
 
     def _send(self) -> None:
         """Hand findings to the spool; what it has no room for waits here, the latest word on each."""

@@ -1,0 +1,127 @@
+"""Files are followed through rotation, truncation and restarts; each line once, stack traces whole."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from watchkeeper.edge.intake import parse
+from watchkeeper.edge.tail import Tail
+from watchkeeper.signals.signal import Signal
+
+
+class Follower:
+    """A Tail on a clock of its own; `bodies` are what it kept."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.now_s = 0.0
+        self.bodies: list[str] = []
+        self.room = True
+        self.restart()
+
+    def restart(self) -> None:
+        self.tail = Tail(
+            (str(self.folder / "*.log*"),), self.folder / "places.json", self.keep, monotonic=lambda: self.now_s
+        )
+
+    def keep(self, payload: bytes) -> bool:
+        if self.room:
+            message = parse(Signal.LOGS, payload)
+            for group in message.resource_logs:  # type: ignore[attr-defined]
+                self.bodies += [record.body.string_value for record in group.scope_logs[0].log_records]
+        return self.room
+
+    def settle(self) -> list[str]:
+        """Let time pass until nothing more is read; gives what was read since."""
+        self.bodies.clear()
+        for _ in range(8):
+            self.now_s += 2.0
+            self.tail.step()
+        return list(self.bodies)
+
+
+@pytest.fixture
+def follower(tmp_path: Path) -> Follower:
+    made = Follower(tmp_path)
+    made.settle()
+    return made
+
+
+def write(file: Path, *lines: str) -> None:
+    with file.open("a") as opened:
+        opened.writelines(f"{line}\n" for line in lines)
+
+
+def test_new_lines_are_read_once_and_across_restarts(follower: Follower) -> None:
+    file = follower.folder / "app.log"
+    write(file, "one", "two")
+    assert follower.settle() == ["one", "two"]
+    assert follower.settle() == []
+    follower.tail.close()
+    write(file, "three")
+    follower.restart()
+    assert follower.settle() == ["three"]
+
+
+def test_what_was_there_before_the_first_look_ever_is_not_imported(tmp_path: Path) -> None:
+    write(tmp_path / "old.log", "history")
+    follower = Follower(tmp_path)
+    assert follower.settle() == []
+    write(tmp_path / "old.log", "news")
+    assert follower.settle() == ["news"]
+
+
+def test_a_renamed_file_is_read_to_its_end_and_the_new_one_from_its_start(follower: Follower) -> None:
+    file = follower.folder / "app.log"
+    write(file, "one")
+    assert follower.settle() == ["one"]
+    write(file, "two")
+    file.rename(follower.folder / "app.log.1")
+    write(file, "three")
+    assert sorted(follower.settle()) == ["three", "two"]
+    write(file, "four")
+    file.rename(follower.folder / "away")
+    assert follower.settle() == ["four"], "one that left the pattern is read to its end too"
+
+
+def test_a_truncated_file_is_read_from_its_start(follower: Follower) -> None:
+    file = follower.folder / "app.log"
+    write(file, "a long first line", "another")
+    assert len(follower.settle()) == 2
+    file.write_text("new\n")
+    assert follower.settle() == ["new"]
+
+
+def test_a_stack_trace_is_one_record_also_when_it_comes_in_two_writes(follower: Follower) -> None:
+    file = follower.folder / "app.log"
+    write(file, "started", "Traceback (most recent call last):", '  File "a.py", line 1, in <module>')
+    follower.bodies.clear()
+    follower.tail.step()
+    write(file, "ValueError: bad")
+    bodies = follower.settle()
+    assert bodies[0] == "started"
+    assert bodies[1].endswith("ValueError: bad")
+    assert len(bodies) == 2
+
+
+def test_a_line_without_its_end_waits_for_it(follower: Follower) -> None:
+    file = follower.folder / "app.log"
+    with file.open("a") as opened:
+        opened.write("half a ")
+    assert follower.settle() == []
+    write(file, "line")
+    assert follower.settle() == ["half a line"]
+
+
+def test_while_there_is_no_room_the_file_waits_and_the_same_piece_comes_again(follower: Follower) -> None:
+    file = follower.folder / "app.log"
+    follower.room = False
+    write(file, "one")
+    assert follower.settle() == []
+    follower.tail.close()
+    follower.restart()
+    write(file, "two")
+    follower.room = True
+    assert follower.settle() == ["one", "two"]
