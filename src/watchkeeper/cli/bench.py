@@ -168,7 +168,9 @@ def _show(chosen: Chosen, folders: Folders, *, json: bool) -> None:
 @app.command("report")
 def report(
     target: Annotated[Path, typer.Option("--html", metavar="FILE", help="The page to write.")] = Path("bench.html"),
-    markdown: Annotated[Path | None, typer.Option(metavar="FILE", help="Write the tables as Markdown as well.")] = None,
+    markdown: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Write Markdown as well, plots in a folder beside it.")
+    ] = None,
     suite: SuiteOption = "full",
     use: UseOption = None,
     out: OutOption = None,
@@ -178,14 +180,20 @@ def report(
     from watchkeeper.bench.output.board import board
     from watchkeeper.bench.output.markdown import markdown_page
     from watchkeeper.bench.output.page import html_page
+    from watchkeeper.bench.output.plots import write_plots
 
     folders = folders_of(out, use, assignments)
-    _, cells_ = planned(chosen_of(None, None, None, None, suite), folders)
+    known, cells_ = planned(chosen_of(None, None, None, None, suite), folders)
     tables = board(cells_, folders.out)
+    keep_board(known, folders)
     target.write_text(html_page(tables), encoding="utf-8")
     typer.echo(f"{target}")
     if markdown is not None:
-        markdown.write_text(markdown_page(tables), encoding="utf-8")
+        drawn = write_plots(tables, markdown.with_suffix(""))
+        pictures = {
+            key: [(title, f"{path.parent.name}/{path.name}") for title, path in each] for key, each in drawn.items()
+        }
+        markdown.write_text(markdown_page(tables, pictures), encoding="utf-8")
         typer.echo(f"{markdown}")
 
 

@@ -23,6 +23,17 @@ def run_shown(cells: list[Cell], folders: Folders, limits: Limits, seeds: tuple[
 
     Raises typer.Exit with the status of an interrupt when it is interrupted, after telling how to go on.
     """
+    ahead = {cell.id for cell in cells}
+    try:
+        return _run_told(cells, ahead, folders, limits, seeds)
+    except KeyboardInterrupt:
+        typer.echo(f"\ninterrupted: {len(cells) - len(ahead)} cells are done, {len(ahead)} are not", err=True)
+        typer.echo(f"go on with the same command: {shlex.join(['watchkeeper', *sys.argv[1:]])}", err=True)
+        raise typer.Exit(EXIT_INTERRUPTED) from None
+
+
+def _run_told(cells: list[Cell], ahead: set[str], folders: Folders, limits: Limits, seeds: tuple[int, ...]) -> int:
+    """Run cells and tell each; those that are done leave `ahead`."""
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
@@ -32,7 +43,6 @@ def run_shown(cells: list[Cell], folders: Folders, limits: Limits, seeds: tuple[
 
     durations = Durations(folders.cache)
     expected = durations.expected_s(cells)
-    ahead = {cell.id for cell in cells}
     failed = 0
     console = Console(stderr=True)
     columns = (BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), TextColumn("{task.description}"))
@@ -58,13 +68,7 @@ def run_shown(cells: list[Cell], folders: Folders, limits: Limits, seeds: tuple[
             text = f"{cell.id}: training {percent:.0f} %, {span(remaining_s)} left"
             progress.update(bar, description=text)
 
-        try:
-            run_cells(cells, folders, limits, told, seeds, expected, training)
-        except KeyboardInterrupt:
-            progress.stop()
-            typer.echo(f"\ninterrupted: {len(cells) - len(ahead)} cells are done, {len(ahead)} are not", err=True)
-            typer.echo(f"go on with the same command: {shlex.join(['watchkeeper', *sys.argv[1:]])}", err=True)
-            raise typer.Exit(EXIT_INTERRUPTED) from None
+        run_cells(cells, folders, limits, told, seeds, expected, training)
     if ahead:
         typer.echo(
             f"{len(ahead)} cells were not begun: {limits.minutes:g} minutes are over; the same command goes on",

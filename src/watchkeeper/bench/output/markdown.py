@@ -5,13 +5,15 @@ Enters: tables. Leaves: one text with the date, the machine, and each table with
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from types import MappingProxyType
 
 from watchkeeper.bench.output.board import Row, Table
 from watchkeeper.bench.output.words import cells, grouped, header
 from watchkeeper.bench.records import DONE, SKIPPED, Record
 
 METRICS = 5
+_NONE: Mapping[tuple[str, str], Sequence[tuple[str, str]]] = MappingProxyType({})
 _HEAD = """# Scoreboard
 
 Written by `watchkeeper bench report --markdown docs/scoreboard.md`; [bench.md](bench.md) tells what each word means.
@@ -20,8 +22,10 @@ marked; cells that failed, were skipped or were not run say why.
 """
 
 
-def markdown_page(tables: Sequence[Table]) -> str:
-    """Write all tables."""
+def markdown_page(
+    tables: Sequence[Table], pictures: Mapping[tuple[str, str], Sequence[tuple[str, str]]] = _NONE
+) -> str:
+    """Write all tables; `pictures` are titles and paths of plots, relative to the text, by task and data set."""
     parts = [_HEAD, *ran_on(tables), ""]
     for table in tables:
         columns = min(len(table.metrics), METRICS)
@@ -34,6 +38,11 @@ def markdown_page(tables: Sequence[Table]) -> str:
         shown = [row for row in table.rows if row.state != SKIPPED]
         parts += _lines(header(table, columns), [cells(table, row, columns) for row in shown])
         parts += [*skipped(table.rows), ""]
+        told = [
+            f"![{title} of {table.data.id}]({path})"
+            for title, path in pictures.get((table.task.name, table.data.id), ())
+        ]
+        parts += [*told, ""] if told else []
     return "\n".join(parts)
 
 

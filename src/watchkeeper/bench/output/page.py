@@ -10,9 +10,10 @@ from html import escape
 
 from watchkeeper.bench.output.board import PENDING, Row, Table
 from watchkeeper.bench.output.markdown import ran_on, skipped
-from watchkeeper.bench.output.svg import Axis, Points, plot
+from watchkeeper.bench.output.plots import Plot, plots
+from watchkeeper.bench.output.svg import plot
 from watchkeeper.bench.output.words import cells, header
-from watchkeeper.bench.records import DONE, FAILED, SKIPPED
+from watchkeeper.bench.records import FAILED, SKIPPED
 
 _STYLE = """
 :root{color-scheme:light dark}
@@ -65,49 +66,14 @@ def _section(table: Table) -> str:
             f'<section id="{_anchor(table)}"><h2>{_title(table)}</h2><p>{escape(about)}</p>',
             f'<div class="wide"><table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>',
             *(f"<p>{escape(line)}</p>" for line in skipped(table.rows) if line),
-            f'<div class="plots">{"".join(_plots(table))}</div></section>',
+            f'<div class="plots">{"".join(_figure(each) for each in plots(table))}</div></section>',
         ]
     )
 
 
-def _plots(table: Table) -> list[str]:
-    """Draw the headline against cost, PR curves, and delay against false alarms, where there is something to draw."""
-    done = [row for row in table.rows if row.state == DONE and row.record]
-    drawn = [("Accuracy against cost", _against_cost(table, done))]
-    curves = {_name(row): _curve(row, "pr") for row in done if _curve(row, "pr")}
-    drawn.append(("Precision against recall", plot(curves, Axis("recall", 0, 1), Axis("precision", 0, 1), joined=True)))
-    delays = {_name(row): _curve(row, "delay") for row in done if _curve(row, "delay")}
-    every = [point for points in delays.values() for point in points]
-    if every:
-        x = Axis("false incidents a day", 0, max(point[0] for point in every) or 1)
-        y = Axis("median delay, s", 0, max(point[1] for point in every) or 1)
-        drawn.append(("Delay against false alarms", plot(delays, x, y, joined=True)))
-    return [f"<figure><figcaption>{name}</figcaption>{each}</figure>" for name, each in drawn if each]
-
-
-def _against_cost(table: Table, rows: Sequence[Row]) -> str:
-    metric = table.headline.name
-    points: dict[str, Points] = {}
-    for row in rows:
-        value = row.value(metric)
-        if value is not None and row.record is not None:
-            seconds = row.record["seconds"]
-            points[_name(row)] = [(max(seconds["fit"] + seconds["answer"], 1e-3), value)]
-    if len(points) < 2:
-        return ""
-    costs, values = [each[0][0] for each in points.values()], [each[0][1] for each in points.values()]
-    y = Axis(metric, min(0.0, *values), max(1.0, *values) if max(values) <= 1 else max(values))
-    return plot(points, Axis("seconds to learn and answer", min(costs) / 2, max(costs) * 2, log=True), y, joined=False)
-
-
-def _curve(row: Row, name: str) -> Points:
-    points = (row.record or {}).get("curves", {}).get(name, [])
-    return [(float(a), float(b)) for a, b in points]
-
-
-def _name(row: Row) -> str:
-    enhancement = row.cell.enhancement.name
-    return row.cell.model.name if enhancement == "none" else f"{row.cell.model.name} + {enhancement}"
+def _figure(each: Plot) -> str:
+    drawn = plot(each.series, each.x, each.y, joined=each.joined)
+    return f"<figure><figcaption>{escape(each.title)}</figcaption>{drawn}</figure>"
 
 
 def _class(row: Row) -> str:

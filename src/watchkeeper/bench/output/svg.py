@@ -18,6 +18,7 @@ WIDTH, HEIGHT = 460, 280
 LEFT, RIGHT, TOP, BOTTOM = 52, 12, 12, 44
 COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#7f7f7f", "#a6761d")
 """Distinguishable also by most who do not see all colours (Okabe and Ito, "Color Universal Design", 2008)."""
+LEGEND_COLUMNS, LEGEND_ROW = 2, 16
 MARKS = ("circle", "square", "diamond", "triangle")
 
 
@@ -51,11 +52,37 @@ def plot(series: Mapping[str, Points], x: Axis, y: Axis, *, joined: bool) -> str
     """Draw series in order; `joined` draws lines, otherwise marks. "" when there is nothing to draw."""
     if not any(series.values()):
         return ""
-    parts = [
-        f'<svg role="img" viewBox="0 0 {WIDTH} {HEIGHT}" width="{WIDTH}" height="{HEIGHT}">'
-        f"<title>{escape(y.title)} against {escape(x.title)}</title>",
-        *_frame(x, y),
-    ]
+    head = f'<svg role="img" viewBox="0 0 {WIDTH} {HEIGHT}" width="{WIDTH}" height="{HEIGHT}">'
+    return "".join([head, *_drawn(series, x, y, joined=joined), "</svg>", _legend(list(series))])
+
+
+def standalone(series: Mapping[str, Points], x: Axis, y: Axis, *, joined: bool) -> str:
+    """Draw the same as a file of its own, on white, with the names below; `series` is not empty."""
+    names = list(series)
+    rows = -(-len(names) // LEGEND_COLUMNS)
+    height = HEIGHT + rows * LEGEND_ROW + 8
+    keys = []
+    for at, name in enumerate(names):
+        left, top = (
+            14 + at % LEGEND_COLUMNS * (WIDTH // LEGEND_COLUMNS),
+            HEIGHT + 10 + at // LEGEND_COLUMNS * LEGEND_ROW,
+        )
+        keys.append(_mark(left, top, COLOURS[at % len(COLOURS)], MARKS[at // len(COLOURS) % len(MARKS)], ""))
+        keys.append(f'<text x="{left + 10}" y="{top + 4}">{escape(name)}</text>')
+    return "".join(
+        [
+            f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {height}" width="{WIDTH}" height="{height}" '
+            'font-family="system-ui, sans-serif" font-size="11" color="#222">',
+            f'<rect width="{WIDTH}" height="{height}" fill="#fff"/>',
+            *_drawn(series, x, y, joined=joined),
+            *keys,
+            "</svg>\n",
+        ]
+    )
+
+
+def _drawn(series: Mapping[str, Points], x: Axis, y: Axis, *, joined: bool) -> list[str]:
+    parts = [f"<title>{escape(y.title)} against {escape(x.title)}</title>", *_frame(x, y)]
     for place, (name, points) in enumerate(series.items()):
         colour = COLOURS[place % len(COLOURS)]
         label = f"<title>{escape(name)}</title>"
@@ -67,7 +94,7 @@ def plot(series: Mapping[str, Points], x: Axis, y: Axis, *, joined: bool) -> str
             )
         for a, b in () if joined else points:
             parts.append(_mark(_x(x, a), _y(y, b), colour, MARKS[place // len(COLOURS) % len(MARKS)], label))
-    return "".join([*parts, "</svg>", _legend(list(series))])
+    return parts
 
 
 def _frame(x: Axis, y: Axis) -> list[str]:
