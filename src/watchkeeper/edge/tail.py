@@ -30,6 +30,7 @@ READ_BYTES = 256 * 1024
 HEAD_BYTES = 256
 SAMPLE_LINES = 200
 QUIET_S = 1.0
+WAIT_S_MAX = 5.0
 FILES_MAX = 1000
 
 _log = logging.getLogger(__name__)
@@ -64,6 +65,7 @@ class _Followed:
         self._parser: LogParser | None = None
         self._since_s: float | None = None
         self._size = 0
+        self._grew_s = 0.0
 
     def size(self) -> int:
         return os.fstat(self._descriptor).st_size
@@ -85,9 +87,11 @@ class _Followed:
             self._since_s = None
             return self.place
         self._since_s = now_s if self._since_s is None else self._since_s
-        grown, self._size = size > self._size, size
+        if size != self._size:
+            self._size, self._grew_s = size, now_s
+        busy = now_s - self._grew_s < QUIET_S
         full = size - self.place >= READ_BYTES
-        if not (last or full or now_s - self._since_s >= QUIET_S):
+        if not (last or full or not busy or now_s - self._since_s >= WAIT_S_MAX):
             return self.place
         data = os.pread(self._descriptor, READ_BYTES, self.place)
         if last and not full:
@@ -95,7 +99,7 @@ class _Followed:
         end = data.rfind(b"\n") + 1
         if not end:
             return self.place + len(data) if full else self.place
-        return self.place + (_last_start(data, end) if grown or full else end)
+        return self.place + (_last_start(data, end) if busy or full else end)
 
     def read(self, upto: int) -> list[Record]:
         """Read the records from `place` to there."""
@@ -160,6 +164,8 @@ class Tail:
                 followed.close()
                 del self._followed[followed.identity]
         self._first = False
+        if moved:
+            self._save()
         return moved
 
     def _take(self, followed: _Followed, upto: int) -> bool:
