@@ -10,6 +10,7 @@ from __future__ import annotations
 import queue
 import threading
 import time
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 
@@ -44,13 +45,17 @@ def todo(cells: Iterable[Cell], out: Path, *, retry: bool = False, cell_s: float
 
 
 class Ahead:
-    """Cells that wait, by data set; whoever is free goes on with the data set that it has read."""
+    """Cells that wait, by data set; whoever is free goes on with the data set that it has read.
+
+    The next data set is one of the task that was begun least often, so that a limit of time leaves no task out.
+    """
 
     def __init__(self, cells: Sequence[Cell], expected_s: Mapping[str, float]) -> None:
         self._lock = threading.Lock()
         self._expected_s = expected_s
         self._waiting: dict[str, list[Cell]] = {}
         self._read: dict[str, int] = {}
+        self._begun: Counter[str] = Counter()
         for cell in cells:
             self._waiting.setdefault(data_set(cell), []).append(cell)
 
@@ -62,6 +67,7 @@ class Ahead:
                 return None
             if name != mine:
                 self._read[name] = self._read.get(name, 0) + 1
+                self._begun[name.split("/")[0]] += 1
             cell = self._waiting[name].pop(0)
             if not self._waiting[name]:
                 del self._waiting[name]
@@ -76,7 +82,7 @@ class Ahead:
         }
         unread = [name for name in left if not self._read.get(name)]
         if unread:
-            return max(unread, key=left.__getitem__)
+            return min(unread, key=lambda name: (self._begun[name.split("/")[0]], -left[name]))
         worth = [name for name in left if left[name] > SECOND_ROOM_S]
         return max(worth, key=left.__getitem__, default="")
 
@@ -92,7 +98,8 @@ def run_cells(
 ) -> None:
     """Run cells and tell each record as it comes; raises KeyboardInterrupt after ending what runs.
 
-    After `limits.minutes` no further cell is begun. The data set with the most `expected_s` ahead is begun first.
+    After `limits.minutes` no further cell is begun. The tasks take turns; of each the data set with the most `expected_s`
+    ahead is begun first.
     """
     stop = threading.Event()
     ahead = Ahead(cells, expected_s or {})
