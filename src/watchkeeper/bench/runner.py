@@ -98,8 +98,8 @@ def run_cells(
 ) -> None:
     """Run cells and tell each record as it comes; raises KeyboardInterrupt after ending what runs.
 
-    After `limits.minutes` no further cell is begun. The tasks take turns; of each the data set with the most `expected_s`
-    ahead is begun first.
+    After `limits.minutes` no further cell is begun. The tasks take turns; of each, the data set with the most
+    `expected_s` ahead is begun first.
     """
     stop = threading.Event()
     ahead = Ahead(cells, expected_s or {})
