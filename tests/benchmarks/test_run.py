@@ -67,4 +67,4 @@ def test_an_unknown_name_is_refused(monkeypatch, capsys):
     monkeypatch.setattr("sys.argv", ["benchmarks", "nothing"])
     with pytest.raises(SystemExit):
         command.main()
-    assert "there are: idle, decoders" in capsys.readouterr().err
+    assert "there are: idle, edge, decoders" in capsys.readouterr().err
