@@ -102,9 +102,7 @@ def log_events(
     )
     if not found:
         return None
-    place = {
-        key: index for index, key in enumerate(dict.fromkeys((row["node"], row["template_id"]) for row in found))
-    }
+    place = {key: index for index, key in enumerate(dict.fromkeys((row["node"], row["template_id"]) for row in found))}
     steps = -(-within.width_ns // step_ns)
     counts, errors = np.zeros((len(place), steps), np.int64), np.zeros((len(place), steps), np.int64)
     for row in found:
