@@ -171,6 +171,7 @@ class DataSpec:
     quick: bool = True
     covers: tuple[str, ...] = ()
     headline: str = ""
+    cell_s: float = 0.0
     system: str = ""
 
     @property

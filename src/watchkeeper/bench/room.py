@@ -99,7 +99,7 @@ class Room:
             **about(cell),
             "state": SKIPPED if over else FAILED,
             "reason": reason,
-            "limit_s": self._limits.cell_s,
+            "limit_s": max(self._limits.cell_s, cell.data.cell_s),
             "use": list(self._folders.use),
         }
         if not self._stop.is_set():
@@ -162,7 +162,7 @@ class Room:
         if isinstance(begun, str):
             self.close()
             return begun + self._last("room")
-        ended = self._wait(begun["pid"], self._limits.cell_s, cell)
+        ended = self._wait(begun["pid"], max(self._limits.cell_s, cell.data.cell_s), cell)
         if isinstance(ended, dict):
             status = ended["status"]
             return f"its process ended with status {status}{self._last('cell')}" if status else ""

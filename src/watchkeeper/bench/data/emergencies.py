@@ -38,6 +38,8 @@ def quick(place: Place) -> Iterator[Split]:
 
 _TASK, _FORM = "automatic-execution", "shop"
 DATA = (
-    DataSpec("shop", 1, _TASK, _FORM, "the example shop, live: each of its faults", (), splits, quick=False),
-    DataSpec("shop_bad_deploy", 1, _TASK, _FORM, "the example shop, live: a bad deploy", (), quick),
+    DataSpec(
+        "shop", 1, _TASK, _FORM, "the example shop, live: each of its faults", (), splits, quick=False, cell_s=3_600
+    ),
+    DataSpec("shop_bad_deploy", 1, _TASK, _FORM, "the example shop, live: a bad deploy", (), quick, cell_s=400),
 )
