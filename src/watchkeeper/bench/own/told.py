@@ -1,4 +1,4 @@
-"""A TOML file of a user's: commands as models and folders as data sets, without a line of Python.
+"""A TOML file of a user's: commands as models, folders and stores as data sets, without a line of Python.
 
 Enters: the file. Leaves: MODELS and DATA as a module of Python would give them. Paths are relative to the file.
 """
@@ -7,15 +7,18 @@ from __future__ import annotations
 
 import tomllib
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 from watchkeeper.bench.base import BenchError, DataSpec, ModelSpec
 from watchkeeper.bench.own.command import TIMEOUT_S, command_model
 from watchkeeper.bench.own.parquet import folder_data
+from watchkeeper.bench.own.store import store_data
 
 _MODEL = {"name", "command", "form", "about", "timeout_s", "labels", "random"}
 _DATA = {"name", "folder", "version", "about"}
+_STORE = {"name", "home", "from", "to", "version", "about"}
 
 
 @dataclass(frozen=True)
@@ -32,7 +35,7 @@ def told_by(path: Path) -> Told:
         content = tomllib.loads(path.read_text(encoding="utf-8"))
     except (OSError, tomllib.TOMLDecodeError) as error:
         raise BenchError(f"{path} cannot be read: {error}") from error
-    _hold(path, content, {"model", "data"}, ())
+    _hold(path, content, {"model", "data", "store"}, ())
     models, data = [], []
     for row in content.get("model", ()):
         _hold(path, row, _MODEL, ("name", "command", "form"))
@@ -47,7 +50,21 @@ def told_by(path: Path) -> Told:
         data.append(
             folder_data(row["name"], folder, version=int(row.get("version", 1)), about=str(row.get("about", "")))
         )
+    data += [_store(path, row) for row in content.get("store", ())]
     return Told(tuple(models), tuple(data))
+
+
+def _store(path: Path, row: Any) -> DataSpec:
+    _hold(path, row, _STORE, ("name", "home", "from", "to"))
+    begin, end = row["from"], row["to"]
+    if not isinstance(begin, datetime) or not isinstance(end, datetime):
+        raise BenchError(
+            f"{path}: from and to are to be moments without quotes, such as 2026-11-16T00:00:00Z, "
+            f"not {begin!r} and {end!r}"
+        )
+    home = path.parent / Path(row["home"]).expanduser()
+    version = int(row.get("version", 1))
+    return store_data(row["name"], home, begin, end, version=version, about=str(row.get("about", "")))
 
 
 def _hold(path: Path, row: Any, known: set[str], wanted: tuple[str, ...]) -> None:

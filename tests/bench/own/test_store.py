@@ -1,0 +1,246 @@
+"""A data set from the product's own store: a real product is fed, an incident is acknowledged, a backup is measured."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import httpx
+import numpy as np
+import pytest
+from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsServiceRequest
+from tests.e2e.product import PROTOBUF, Product, log_request, wait_for, watchkeeper
+
+from watchkeeper.bench.base import BenchError, Place, Split
+from watchkeeper.bench.discover import catalogue
+from watchkeeper.bench.own.store import is_confirmed, judged, spells, store_data
+from watchkeeper.diagnose.incident import Happening, Incident, IncidentSeverity, IncidentState
+
+START_S = 1_700_000_040
+"""The beginning of a minute."""
+MINUTES, STEP_S = 20, 5
+SERVICES = ("cart", "frontend", "payment")
+REAL, DOUBTFUL = (12, "payment"), (16, "cart")
+"""Minute and service of the burst that a person confirms, and of the one that nobody looks at."""
+MINUTE_NS = 60 * 10**9
+
+
+class Kept(NamedTuple):
+    """What the product left: its home, killed in mid-flight, a backup taken before, and the incident acknowledged."""
+
+    home: Path
+    backup: Path
+    acknowledged: dict[str, Any]
+    ignored: dict[str, Any]
+    while_running: str
+
+
+@pytest.fixture(scope="module")
+def kept(tmp_path_factory: pytest.TempPathFactory) -> Kept:
+    place = tmp_path_factory.mktemp("own")
+    product = Product(
+        place / "home", detect_warmup_s=60, detect_window_s=STEP_S, finding_close_s=30, incident_resolve_s=3600
+    )
+    try:
+        _feed(product)
+        found = {each["services"][0]: each for each in wait_for(lambda: _both(product), what="two incidents")}
+        identifier = found["payment"]["id"]
+        told = httpx.post(f"{product.url}/api/v1/incidents/{identifier}/acknowledge", json={"by": "ann"}, timeout=30)
+        assert told.status_code == 200, told.text
+        with pytest.raises(BenchError) as refused:
+            splits(place / "home")
+        made = watchkeeper("--server", product.url, "backup", "--home", place / "home", place / "backup")
+        assert made.returncode == 0, made.stderr
+        packed = {"target": str(place / "backup.tar")}
+        httpx.post(f"{product.url}/api/v1/backup", json=packed, timeout=60).raise_for_status()
+    finally:
+        product.kill()
+    return Kept(place / "home", place / "backup", told.json(), found["cart"], str(refused.value))
+
+
+def _feed(product: Product) -> None:
+    """Send one request a minute, with lines of each service every few seconds."""
+    for minute in range(MINUTES):
+        request = ExportLogsServiceRequest()
+        for second in range(0, 60, STEP_S):
+            at = (START_S + minute * 60 + second) * 10**9
+            for service in SERVICES:
+                bodies = [f"GET /items/{number + second} took {number} ms" for number in range(12)]
+                request.MergeFrom(log_request(bodies, service=service, time_unix_ns=at))
+                if (minute, service) in {REAL, DOUBTFUL} and 20 <= second < 35:
+                    refused = [f"{service} was refused by bank {number}" for number in range(10)]
+                    request.MergeFrom(log_request(refused, service=service, severity_number=17, time_unix_ns=at + 999))
+        answer = httpx.post(
+            f"{product.endpoints['otlp_http']}/v1/logs",
+            content=request.SerializeToString(),
+            headers=PROTOBUF,
+            timeout=30,
+        )
+        assert answer.status_code == 200, answer.text
+
+
+def _both(product: Product) -> list[dict[str, Any]]:
+    items: list[dict[str, Any]] = product.get("/api/v1/incidents")["items"]
+    return items if len(items) > 1 else []
+
+
+def moment(minute: int) -> datetime:
+    return datetime.fromtimestamp(START_S + minute * 60, UTC)
+
+
+def splits(home: Path, first: int = 0, last: int = MINUTES) -> list[Split]:
+    nowhere = Path("/nonexistent")
+    return list(store_data("mine", home, moment(first), moment(last)).splits(Place(nowhere, nowhere)))
+
+
+def sessions(split: Split) -> dict[str, bool]:
+    """Give the truth of what is scored, by name."""
+    return {name: bool(flag) for item in split.test for name, flag in zip(item.cases, item.truth, strict=True)}
+
+
+def named(minute: int, service: str) -> str:
+    return f"{moment(minute):%Y-%m-%dT%H:%M:%SZ} {service}"
+
+
+def home_files(home: Path) -> dict[str, tuple[int, int]]:
+    """Give size and time of change of everything in a home, folders too."""
+    return {str(each): (each.stat().st_size, each.stat().st_mtime_ns) for each in [home, *home.rglob("*")]}
+
+
+def test_the_truth_is_what_people_confirmed(kept: Kept) -> None:
+    (split,) = splits(kept.backup)
+    told = sessions(split)
+    scored = {named(minute, service) for minute in range(MINUTES // 2, MINUTES) for service in SERVICES}
+    unsaid = {named(REAL[0], "cart"), named(REAL[0], "frontend"), named(*DOUBTFUL)}
+    assert told.keys() == scored - unsaid
+    assert [name for name, flag in told.items() if flag] == [named(*REAL)]
+    assert not split.labelled
+    learned = {name for item in split.train + split.validation for name in [*item.cases]}
+    assert learned == {named(minute, service) for minute in range(MINUTES // 2) for service in SERVICES}
+    lines = sum(len(item.given.templates) for item in split.train + split.validation + split.test)
+    assert lines == (len(learned) + len(told)) * 12 * 60 // STEP_S + 3 * 10
+    assert {"GET <*> took <*> ms", "payment was refused by bank <*>"} <= set(split.facts["texts"].values())
+
+
+def test_the_command_measures_a_backup(kept: Kept, tmp_path: Path) -> None:
+    own = tmp_path / "own.toml"
+    own.write_text(
+        f"""
+[[store]]
+name = "mine"
+home = "{kept.backup}"
+from = {moment(0).isoformat()}
+to = {moment(MINUTES).isoformat()}
+"""
+    )
+    ran = watchkeeper(
+        *("bench", "run", "--use", own, "--task", "anomaly-detection", "--data", "mine"),
+        *("--models", "always,never,random,unseen_template", "--enhance", "none"),
+        *("--set", f"home={tmp_path / 'bench'}", "--json"),
+    )
+    assert ran.returncode == 0, ran.stderr
+    (table,) = json.loads(ran.stdout)
+    figures = {row["model"]: row["figures"] for row in table["cells"]}
+    assert set(figures) == {"always", "never", "random", "unseen_template"}
+    assert figures["unseen_template"]["f1"][0] == 1.0
+    assert figures["never"]["recall"][0] == 0.0
+
+
+def test_a_home_that_was_killed_reads_as_its_backup_does_and_is_left_as_it_was(kept: Kept) -> None:
+    before = home_files(kept.home)
+    (split,) = splits(kept.home)
+    assert home_files(kept.home) == before
+    assert any((kept.home / "wal").iterdir())
+    (other,) = splits(kept.backup)
+    assert sessions(split) == sessions(other)
+    for one, two in zip((*split.train, *split.test), (*other.train, *other.test), strict=True):
+        np.testing.assert_array_equal(one.given.templates, two.given.templates)
+        np.testing.assert_array_equal(one.given.times_s, two.given.times_s)
+
+
+def test_a_tar_of_a_home_reads_as_well(kept: Kept) -> None:
+    (split,), (other,) = splits(kept.backup.with_suffix(".tar")), splits(kept.backup)
+    assert sessions(split) == sessions(other)
+
+
+def test_what_cannot_be_measured_is_told(kept: Kept, tmp_path: Path) -> None:
+    assert "is open in a running Watchkeeper" in kept.while_running
+    with pytest.raises(BenchError, match="no home of Watchkeeper and no backup"):
+        splits(tmp_path)
+    with pytest.raises(BenchError, match=f"no log lines from .*; it has them from {moment(0):%Y-%m-%dT%H:%M}"):
+        splits(kept.backup, MINUTES + 5, MINUTES + 9)
+    with pytest.raises(BenchError, match=rf"no confirmed incident .* 1 others .*\({kept.ignored['id']}\).*ack ID"):
+        splits(kept.backup, REAL[0] + 1)
+    with pytest.raises(BenchError, match=r"no confirmed incident .* no others .*ack ID"):
+        splits(kept.backup, 0, REAL[0] - 2)
+    with pytest.raises(BenchError, match=r"confirmed incidents before .* let `to` be earlier"):
+        splits(kept.backup, REAL[0] - 1)
+    with pytest.raises(BenchError, match="nothing but confirmed incidents"):
+        splits(kept.backup, REAL[0] - 1, REAL[0] + 1)
+    with pytest.raises(BenchError, match="the earlier one first"):
+        splits(kept.backup, 5, 5)
+    own = tmp_path / "own.toml"
+    own.write_text(f'[[store]]\nname = "mine"\nhome = "{kept.backup}"\nfrom = "monday"\nto = 2026-11-20T00:00:00Z\n')
+    with pytest.raises(BenchError, match=r"without quotes.*'monday'"):
+        catalogue([str(own)])
+    own.write_text('[[store]]\nname = "mine"\nhome = "gone"\nfrom = 2026-11-16T00:00:00Z\nto = 2026-11-20T00:00:00Z\n')
+    with pytest.raises(BenchError, match=f"no home of Watchkeeper and no backup of one at {tmp_path / 'gone'}"):
+        catalogue([str(own)])
+
+
+def incident(identifier: str, first: int, last: int, *services: str, **told: Any) -> Incident:
+    """Give an incident of the minutes `first` to `last`."""
+    begins, ends = first * MINUTE_NS, last * MINUTE_NS + 1
+    return Incident(
+        identifier,
+        identifier,
+        told.pop("state", IncidentState.RESOLVED),
+        IncidentSeverity.WARNING,
+        *(begins, ends, begins, ends),
+        nodes=(),
+        finding_ids=(),
+        services=services,
+        **told,
+    )
+
+
+def test_a_person_confirms_and_the_product_does_not() -> None:
+    one = incident("a", 1, 1, "cart")
+    by_itself = Happening(0, "resolved", "quiet")
+    assert not is_confirmed(replace(one, resolved_by="watchkeeper", timeline=(by_itself,)))
+    assert not is_confirmed(replace(one, timeline=(Happening(0, "note", "looks odd", "ann"),)))
+    assert is_confirmed(replace(one, acknowledged_by="ann"))
+    assert is_confirmed(replace(one, resolved_by="ann"))
+    assert is_confirmed(replace(one, state=IncidentState.OPEN, timeline=(Happening(0, "resolved", "over", "ann"),)))
+    assert is_confirmed(replace(one, timeline=(by_itself, Happening(1, "reopened", "it was real", "ann"))))
+
+
+def test_what_was_merged_counts_as_what_took_it_over() -> None:
+    merged = {"state": IncidentState.MERGED}
+    kept_on = incident("target", 3, 4, "cart")
+    (spell,) = spells(
+        [
+            kept_on,
+            incident("a", 2, 2, "payment", merged_into="b", acknowledged_by="ann", **merged),
+            incident("b", 5, 5, "cart", merged_into="target", **merged),
+        ]
+    )
+    assert spell == (2, 5, {"cart", "payment"}, True)
+    (orphan,) = spells([incident("a", 2, 2, "payment", merged_into="deleted", **merged)])
+    assert orphan == (2, 2, {"payment"}, False)
+
+
+def test_an_incident_speaks_for_its_services_and_for_all_where_it_names_none() -> None:
+    minutes = np.repeat(np.arange(4), 2)
+    services = np.array(["cart", "pay"] * 4, dtype=object)
+    told = spells([incident("a", 1, 1, "cart", acknowledged_by="ann"), incident("b", 2, 2, "pay")])
+    anomalous, counted = judged(minutes, services, told)
+    assert anomalous.tolist() == [False, False, True, False, False, False, False, False]
+    assert counted.tolist() == [True, True, True, False, True, False, True, True]
+    told = spells([incident("a", 1, 2, acknowledged_by="ann"), incident("b", 2, 3)])
+    anomalous, counted = judged(minutes, services, told)
+    assert anomalous.tolist() == [False] * 2 + [True] * 4 + [False] * 2
+    assert counted.tolist() == [True] * 6 + [False] * 2
