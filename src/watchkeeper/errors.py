@@ -21,6 +21,8 @@
     ├── Conflict                what is asked does not fit the state that a thing is in
     ├── NotFound                there is no such finding, trace, pattern, data set ...
     ├── CertificateError        a certificate or key that cannot be made, read or used
+    ├── InvalidJob              an inference job that does not keep to the contract; a retry cannot help
+    ├── ModelFault              a model gave no usable answer
     ├── DataSetError            a data set that cannot be fetched, verified or read
     └── DemoError               a program of the demo cannot be found or started, or ended by itself
 
@@ -139,6 +141,18 @@ class CertificateError(WatchkeeperError):
 
 class DemoError(WatchkeeperError):
     """A program of the demo cannot be found or started, or ended by itself."""
+
+
+class InvalidJob(WatchkeeperError):
+    """An inference job does not keep to the contract; the message says where and what, for each fault."""
+
+
+class ModelFault(WatchkeeperError):
+    """A model gave no usable answer. `lasting` tells that the same job would fare no better again."""
+
+    def __init__(self, message: str, *, lasting: bool = False) -> None:
+        super().__init__(message)
+        self.lasting = lasting
 
 
 class DataSetError(WatchkeeperError):

@@ -177,6 +177,13 @@ SETTINGS: tuple[Setting, ...] = (
     Setting(
         "edge_health_interval_s", 60.0, "Time between an agent's looks at GPUs and the kernel log; 0 looks at none.", 0
     ),
+    Setting("infer_openai_url", "", "Address of an OpenAI-compatible server, for the models `openai:NAME`."),
+    Setting("infer_openai_key_file", "", "File with its key; without one, the variable OPENAI_API_KEY has it."),
+    Setting(
+        "infer_timeout_s", 120.0, "How long an inference endpoint may take for a whole answer, or stay silent.", 0.05
+    ),
+    Setting("infer_attempts_max", 3, "Attempts at an inference endpoint that refuses for now or breaks off.", 1, 100),
+    Setting("infer_pause_s_max", 30.0, "Longest pause between them; an endpoint that asks for more is given up.", 0),
 )
 
 _BY_NAME: dict[str, Setting] = {setting.name: setting for setting in SETTINGS}
