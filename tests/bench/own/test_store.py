@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -18,6 +19,7 @@ from watchkeeper.bench.base import BenchError, Place, Split
 from watchkeeper.bench.discover import catalogue
 from watchkeeper.bench.own.store import is_confirmed, judged, spells, store_data
 from watchkeeper.diagnose.incident import Happening, Incident, IncidentSeverity, IncidentState
+from watchkeeper.errors import NewerFormat
 
 START_S = 1_700_000_040
 """The beginning of a minute."""
@@ -29,41 +31,45 @@ MINUTE_NS = 60 * 10**9
 
 
 class Kept(NamedTuple):
-    """What the product left: its home, killed in mid-flight, a backup taken before, and the incident acknowledged."""
+    """What the product left: its home after a kill, a backup taken before, and the incident that nobody confirmed."""
 
     home: Path
     backup: Path
-    acknowledged: dict[str, Any]
-    ignored: dict[str, Any]
+    ignored: str
     while_running: str
 
 
 @pytest.fixture(scope="module")
 def kept(tmp_path_factory: pytest.TempPathFactory) -> Kept:
     place = tmp_path_factory.mktemp("own")
-    product = Product(
-        place / "home", detect_warmup_s=60, detect_window_s=STEP_S, finding_close_s=30, incident_resolve_s=3600
-    )
+    quick = {"detect_warmup_s": 60, "detect_window_s": STEP_S, "finding_close_s": 30, "segment_age_s": 3}
+    product = Product(place / "home", incident_resolve_s=3600, **quick)
     try:
-        _feed(product)
+        _feed(product, range(MINUTES - 1))
         found = {each["services"][0]: each for each in wait_for(lambda: _both(product), what="two incidents")}
+        wait_for(lambda: segments(place / "home"), what="a segment")
+        _feed(product, range(MINUTES - 1, MINUTES))
         identifier = found["payment"]["id"]
         told = httpx.post(f"{product.url}/api/v1/incidents/{identifier}/acknowledge", json={"by": "ann"}, timeout=30)
         assert told.status_code == 200, told.text
         with pytest.raises(BenchError) as refused:
             splits(place / "home")
-        made = watchkeeper("--server", product.url, "backup", "--home", place / "home", place / "backup")
-        assert made.returncode == 0, made.stderr
         packed = {"target": str(place / "backup.tar")}
         httpx.post(f"{product.url}/api/v1/backup", json=packed, timeout=60).raise_for_status()
+        made = watchkeeper("--server", product.url, "backup", "--home", place / "home", place / "backup")
+        assert made.returncode == 0, made.stderr
     finally:
         product.kill()
-    return Kept(place / "home", place / "backup", told.json(), found["cart"], str(refused.value))
+    return Kept(place / "home", place / "backup", found["cart"]["id"], str(refused.value))
 
 
-def _feed(product: Product) -> None:
+def segments(home: Path) -> list[Path]:
+    return [*home.glob("telemetry/logs/**/*.parquet")]
+
+
+def _feed(product: Product, minutes: range) -> None:
     """Send one request a minute, with lines of each service every few seconds."""
-    for minute in range(MINUTES):
+    for minute in minutes:
         request = ExportLogsServiceRequest()
         for second in range(0, 60, STEP_S):
             at = (START_S + minute * 60 + second) * 10**9
@@ -153,6 +159,7 @@ def test_a_home_that_was_killed_reads_as_its_backup_does_and_is_left_as_it_was(k
     before = home_files(kept.home)
     (split,) = splits(kept.home)
     assert home_files(kept.home) == before
+    assert segments(kept.home)
     assert any((kept.home / "wal").iterdir())
     (other,) = splits(kept.backup)
     assert sessions(split) == sessions(other)
@@ -166,13 +173,27 @@ def test_a_tar_of_a_home_reads_as_well(kept: Kept) -> None:
     assert sessions(split) == sessions(other)
 
 
+def test_a_damaged_home_is_told(kept: Kept, tmp_path: Path) -> None:
+    home = tmp_path / "home"
+    shutil.copytree(kept.backup, home)
+    segments(home)[0].write_bytes(b"gone")
+    with pytest.raises(BenchError, match=r"cannot be read: .*let Watchkeeper open it once"):
+        splits(home)
+    (home / "catalog.sqlite").unlink()
+    with pytest.raises(BenchError, match=r"there is no catalog\.sqlite"):
+        splits(home)
+    (home / "FORMAT").write_text('{"format": 99}')
+    with pytest.raises(NewerFormat):
+        splits(home)
+
+
 def test_what_cannot_be_measured_is_told(kept: Kept, tmp_path: Path) -> None:
     assert "is open in a running Watchkeeper" in kept.while_running
     with pytest.raises(BenchError, match="no home of Watchkeeper and no backup"):
         splits(tmp_path)
     with pytest.raises(BenchError, match=f"no log lines from .*; it has them from {moment(0):%Y-%m-%dT%H:%M}"):
         splits(kept.backup, MINUTES + 5, MINUTES + 9)
-    with pytest.raises(BenchError, match=rf"no confirmed incident .* 1 others .*\({kept.ignored['id']}\).*ack ID"):
+    with pytest.raises(BenchError, match=rf"no confirmed incident .* 1 others .*\({kept.ignored}\).*ack ID"):
         splits(kept.backup, REAL[0] + 1)
     with pytest.raises(BenchError, match=r"no confirmed incident .* no others .*ack ID"):
         splits(kept.backup, 0, REAL[0] - 2)
@@ -228,9 +249,9 @@ def test_what_was_merged_counts_as_what_took_it_over() -> None:
             incident("b", 5, 5, "cart", merged_into="target", **merged),
         ]
     )
-    assert spell == (2, 5, {"cart", "payment"}, True)
+    assert spell == ("target", 2, 5, {"cart", "payment"}, True)
     (orphan,) = spells([incident("a", 2, 2, "payment", merged_into="deleted", **merged)])
-    assert orphan == (2, 2, {"payment"}, False)
+    assert orphan == ("a", 2, 2, {"payment"}, False)
 
 
 def test_an_incident_speaks_for_its_services_and_for_all_where_it_names_none() -> None:

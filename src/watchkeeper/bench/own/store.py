@@ -34,8 +34,9 @@ Flags = npt.NDArray[np.bool_]
 
 
 class Spell(NamedTuple):
-    """The minutes of an incident, numbered from 1970, both ends within, and its services, () for all."""
+    """The minutes of an incident, numbered from 1970, both ends within, and its services, none for all."""
 
+    id: str
     first: int
     last: int
     services: frozenset[str]
@@ -86,10 +87,10 @@ def spells(incidents: Sequence[Incident]) -> list[Spell]:
 
 
 def _spell(head: Incident, group: Sequence[Incident]) -> Spell:
-    first = min(each.first_unix_ns for each in group)
-    last = max(each.last_unix_ns for each in group)
+    first = min(each.first_unix_ns for each in group) // MINUTE_NS
+    last = max(each.last_unix_ns for each in group) // MINUTE_NS
     services = frozenset(name for each in group for name in each.services) if head.services else frozenset()
-    return Spell(first // MINUTE_NS, last // MINUTE_NS, services, any(is_confirmed(each) for each in group))
+    return Spell(head.id, first, last, services, any(is_confirmed(each) for each in group))
 
 
 def judged(minutes: Ints, services: npt.NDArray[np.object_], told: Sequence[Spell]) -> tuple[Flags, Flags]:
@@ -111,7 +112,7 @@ def _splits(source: Path, within: TimeRange, place: Place) -> Iterator[Split]:
     with at_rest(source) as home:
         lines = _gathered(home, within)
         extent, told = home.extent(), spells(home.incidents)
-        ids = [each.id for each in home.incidents if not is_confirmed(each) and _meets(each, within)]
+    ids = [each.id for each in told if not each.confirmed and _meets(each, within)]
     if not len(lines.times_unix_ns):
         there = f"it has them from {_moment(extent[0])} to {_moment(extent[1])}" if extent else "it has none at all"
         raise BenchError(f"{source} has no log lines from {_moment(within[0])} to {_moment(within[1])}; {there}")
@@ -199,9 +200,8 @@ def _mined(miner: TemplateMiner, bodies: pa.Array, rows: Ints) -> Ints:
     return np.asarray(miner.match(bodies.take(pa.array(rows)), pa.nulls(len(rows), pa.int64())).to_numpy(), np.int64)
 
 
-def _meets(incident: Incident, within: TimeRange) -> bool:
-    live = incident.state is not IncidentState.MERGED
-    return live and incident.last_unix_ns >= within[0] and incident.first_unix_ns < within[1]
+def _meets(spell: Spell, within: TimeRange) -> bool:
+    return spell.last >= within[0] // MINUTE_NS and spell.first * MINUTE_NS < within[1]
 
 
 def _unix_ns(moment: datetime) -> int:
