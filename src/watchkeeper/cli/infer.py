@@ -91,6 +91,64 @@ def infer(
             models.close()
 
 
+@app.command()
+def worker(
+    nats: Annotated[
+        str, typer.Option("--nats", metavar="URL", envvar="WATCHKEEPER_NATS", help="The server: nats://127.0.0.1:4222.")
+    ],
+    subject: Annotated[str, typer.Option("--subject", metavar="NAME", help="Where jobs come from.")] = "infer.jobs",
+    results: Annotated[str, typer.Option("--results", metavar="NAME", help="Where results go.")] = "infer.results",
+    dead: Annotated[str, typer.Option("--dead", metavar="NAME", help="Where dead letters go.")] = "infer.dead",
+    durable: Annotated[
+        str, typer.Option("--durable", metavar="NAME", help="The consumer that all workers of these jobs share.")
+    ] = "watchkeeper-infer",
+    deliveries: Annotated[
+        int, typer.Option("--deliveries", metavar="N", min=1, help="Deliveries after which a job is a dead letter.")
+    ] = 5,
+    ack_wait: Annotated[
+        float,
+        typer.Option("--ack-wait", metavar="SECONDS", min=0.5, help="Silence after which a worker counts as dead."),
+    ] = 30.0,
+    pause: Annotated[
+        float, typer.Option("--pause", metavar="SECONDS", min=0.0, help="First pause before a retry; it doubles.")
+    ] = 1.0,
+    health: Annotated[
+        float, typer.Option("--health", metavar="SECONDS", min=0.05, help="Time between health lines in the log.")
+    ] = 60.0,
+    credentials: Annotated[str, typer.Option("--credentials", metavar="FILE", help="File of NATS credentials.")] = "",
+    log: LogOption = None,
+    otlp: OtlpOption = "",
+    token: TokenOption = "",
+    settings: SetOption = None,
+    config: ConfigOption = None,
+    home: HomeOption = None,
+) -> None:
+    """Take jobs from a JetStream subject and publish their results, until Ctrl-C; needs the extra `nats`.
+
+    At least once: a job is acknowledged when its result, or a dead letter with the reason, is stored. Exit status: 0
+    stopped, 1 failed, 2 a setting is wrong, 3 no NATS server, 4 it has no JetStream.
+    """
+    import asyncio
+
+    from watchkeeper.infer.bus import Subjects
+    from watchkeeper.infer.worker import WorkerPlan, serve
+
+    chosen = load_settings(settings, config, home)
+    plan = WorkerPlan(
+        Subjects(subject, results, dead, durable),
+        deliveries_max=deliveries,
+        pause_first_s=pause,
+        health_every_s=health,
+        ack_wait_s=ack_wait,
+    )
+    with job_log("infer.worker", LogTo(log, otlp, token)) as lines:
+        try:
+            asyncio.run(serve(nats, plan, chosen, lines, credentials=credentials))
+        except WatchkeeperError as error:
+            lines.write("error", str(error), error=type(error).__name__)
+            raise typer.Exit(exit_status(error)) from error
+
+
 def exit_status(error: WatchkeeperError) -> int:
     """Give the exit status of a job that failed so."""
     if isinstance(error, InvalidJob | TooLarge | UnknownName | SettingError):
