@@ -145,9 +145,9 @@ def _hold(
         raise BenchError(
             f"{source} has nothing but confirmed incidents from {at} on, the half that is scored; let `from` be earlier"
         )
-    some = f" ({', '.join(unconfirmed[:TOLD_MAX])}{', ...' if len(unconfirmed) > TOLD_MAX else ''})"
+    waiting = ", ".join(unconfirmed[:TOLD_MAX]) + (", ..." if len(unconfirmed) > TOLD_MAX else "")
     advice = (
-        f"{len(unconfirmed) or 'no'} others are in the range{some if unconfirmed else ''}; say which were real with "
+        f"incidents in the range that nobody confirmed: {waiting or 'none'}; say which were real with "
         "`watchkeeper incidents ack ID`, or `reopen ID` for one that is over, and read it anew"
     )
     if anomalous.any():
