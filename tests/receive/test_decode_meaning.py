@@ -53,9 +53,9 @@ def test_the_decoder_in_use_is_told(decoder: str) -> None:
 
 @pytest.mark.parametrize("signal", list(Signal))
 def test_an_empty_request_is_an_empty_batch(signal: Signal) -> None:
-    batch, rejected, reason = decode(signal, "protobuf", b"", sender="s", received_unix_ns=1)
+    batch, rejected, reason, mark = decode(signal, "protobuf", b"", sender="s", received_unix_ns=1)
     assert batch.schema == SCHEMAS[signal]
-    assert (batch.num_rows, rejected, reason) == (0, 0, "")
+    assert (batch.num_rows, rejected, reason, mark) == (0, 0, "", None)
 
 
 def test_the_time_is_the_events_else_the_observers_else_that_of_receipt() -> None:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import sqlite3
 import subprocess
 import sys
+from contextlib import closing
 
 import pytest
 from shop_run import SHOP, RunningShop
@@ -20,7 +22,9 @@ def carried_out(shop: RunningShop, action: str, target: str) -> int:
 
 
 def buy(shop: RunningShop) -> int:
-    shop.user.post("/cart/7", json={"sku": 27, "quantity": 1})
+    with closing(sqlite3.connect(shop.folder / "stock.db")) as stock:
+        (sku,) = stock.execute("SELECT sku FROM stock ORDER BY pieces DESC, sku LIMIT 1").fetchone()
+    assert shop.user.post("/cart/7", json={"sku": sku, "quantity": 1}).status_code == 201
     return shop.user.post("/checkout/7", json={"card": CARD}).status_code
 
 

@@ -110,13 +110,12 @@ def run(
     known, cells = planned(chosen, folders)
     ahead = todo(cells, folders.out, retry=retry, cell_s=cell_s)
     skipped = [cell for cell in cells if cell.skipped]
-    typer.echo(
+    announced = (
         f"{len(cells)} cells: {len(ahead)} to run, {len(cells) - len(ahead) - len(skipped)} done before, "
-        f"{len(skipped)} skipped; records in {folders.out}",
-        err=True,
+        f"{len(skipped)} skipped; records in {folders.out}"
     )
     try:
-        failed = run_shown(ahead, folders, limits)
+        failed = run_shown(ahead, folders, limits, announced=announced)
     finally:
         keep_board(known, folders)
     if json:

@@ -18,13 +18,17 @@ if TYPE_CHECKING:
     from watchkeeper.bench.room import Folders, Limits
 
 
-def run_shown(cells: list[Cell], folders: Folders, limits: Limits, seeds: tuple[int, ...] = ()) -> int:
-    """Run cells with progress and time left on the standard error; gives how many failed.
+def run_shown(
+    cells: list[Cell], folders: Folders, limits: Limits, seeds: tuple[int, ...] = (), *, announced: str = ""
+) -> int:
+    """Run cells with progress and time left on the standard error, after `announced`; gives how many failed.
 
     Raises typer.Exit with the status of an interrupt when it is interrupted, after telling how to go on.
     """
     ahead = {cell.id for cell in cells}
     try:
+        if announced:
+            typer.echo(announced, err=True)
         return _run_told(cells, ahead, folders, limits, seeds)
     except KeyboardInterrupt:
         typer.echo(f"\ninterrupted: {len(cells) - len(ahead)} cells are done, {len(ahead)} are not", err=True)
