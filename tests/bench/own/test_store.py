@@ -17,9 +17,11 @@ from tests.e2e.product import PROTOBUF, Product, log_request, wait_for, watchkee
 
 from watchkeeper.bench.base import BenchError, Place, Split
 from watchkeeper.bench.discover import catalogue
+from watchkeeper.bench.own.home import at_rest
 from watchkeeper.bench.own.store import is_confirmed, judged, spells, store_data
 from watchkeeper.diagnose.incident import Happening, Incident, IncidentSeverity, IncidentState
 from watchkeeper.errors import NewerFormat
+from watchkeeper.store.layout import FolderLock, Layout
 
 START_S = 1_700_000_040
 """The beginning of a minute."""
@@ -171,6 +173,15 @@ def test_a_home_that_was_killed_reads_as_its_backup_does_and_is_left_as_it_was(k
 def test_a_tar_of_a_home_reads_as_well(kept: Kept) -> None:
     (split,), (other,) = splits(kept.backup.with_suffix(".tar")), splits(kept.backup)
     assert sessions(split) == sessions(other)
+
+
+def test_a_home_is_not_locked_and_one_taken_into_use_meanwhile_is_refused(kept: Kept, tmp_path: Path) -> None:
+    shutil.copytree(kept.home, tmp_path / "home")
+    with pytest.raises(BenchError, match="open in a running Watchkeeper"), at_rest(tmp_path / "home"):
+        lock = FolderLock.take(Layout(tmp_path / "home").lock)
+    lock.release()
+    with at_rest(tmp_path / "home") as home:
+        assert [each.acknowledged_by for each in home.incidents] == ["ann", ""]
 
 
 def test_a_damaged_home_is_told(kept: Kept, tmp_path: Path) -> None:

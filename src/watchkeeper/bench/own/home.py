@@ -43,24 +43,25 @@ class Home(NamedTuple):
 
     layout: Layout
     segments: Sequence[Segment]
-    logged: Sequence[pa.Table]
+    logged: Sequence[pa.RecordBatch]
     incidents: Sequence[Incident]
 
     def extent(self) -> TimeRange | None:
         """Give the times of the first and the last log line, None when there is none."""
         times = [(each.min_time_unix_ns, each.max_time_unix_ns) for each in self.segments]
-        for table in self.logged:
-            ends = pc.min_max(table.column("time_unix_ns"))
+        for batch in self.logged:
+            ends = pc.min_max(batch.column("time_unix_ns"))
             times.append((ends["min"].as_py(), ends["max"].as_py()))
         return (min(low for low, _ in times), max(high for _, high in times)) if times else None
 
-    def lines(self, within: TimeRange) -> Iterator[pa.Table]:
+    def lines(self, within: TimeRange) -> Iterator[pa.RecordBatch]:
         """Give the log lines of a range (Unix ns, the end left out) in parts, each with COLUMNS, in no order."""
         for segment in self.segments:
             if segment.max_time_unix_ns >= within[0] and segment.min_time_unix_ns < within[1]:
-                yield _within(_read(self.layout.telemetry / segment.path), within)
-        for table in self.logged:
-            yield _within(table, within)
+                for batch in _batches(self.layout.telemetry / segment.path):
+                    yield _within(batch, within)
+        for batch in self.logged:
+            yield _within(batch, within)
 
 
 def check(source: Path) -> None:
@@ -120,7 +121,7 @@ def _copied(file: Path, place: Path) -> Path:
     return place / file.name
 
 
-def _telemetry(layout: Layout, place: Path) -> tuple[list[Segment], list[pa.Table]]:
+def _telemetry(layout: Layout, place: Path) -> tuple[list[Segment], list[pa.RecordBatch]]:
     if not layout.catalog.is_file():
         raise OSError(f"there is no {layout.catalog.name}")
     with closing(Catalog(_copied(layout.catalog, place))) as catalog:
@@ -137,14 +138,14 @@ def _telemetry(layout: Layout, place: Path) -> tuple[list[Segment], list[pa.Tabl
             known.add(record.content_hash)
             if record.entry.signal is Signal.LOGS:
                 logged.append(_decoded(record.entry))
-    return segments, [table for table in logged if table.num_rows]
+    return segments, [batch for batch in logged if batch.num_rows]
 
 
-def _decoded(entry: wal.Entry) -> pa.Table:
+def _decoded(entry: wal.Entry) -> pa.RecordBatch:
     batch = decode(
         entry.signal, entry.encoding, entry.payload, sender=entry.sender, received_unix_ns=entry.received_unix_ns
     ).batch
-    return _plain(pa.Table.from_batches([batch]).select(COLUMNS))
+    return _plain(batch)
 
 
 def _incidents(layout: Layout, place: Path) -> list[Incident]:
@@ -161,26 +162,24 @@ def _incidents(layout: Layout, place: Path) -> list[Incident]:
         metadata.close()
 
 
-def _read(file: Path) -> pa.Table:
+def _batches(file: Path) -> Iterator[pa.RecordBatch]:
     import pyarrow.parquet as pq
 
     with pq.ParquetFile(file, page_checksum_verification=True) as opened:
         there = set(opened.schema_arrow.names)
-        table = opened.read(columns=[name for name in COLUMNS if name in there])
-    if "template_id" not in there:
-        table = table.append_column("template_id", pa.nulls(table.num_rows, pa.int64()))
-    return _plain(table.select(COLUMNS))
+        for batch in opened.iter_batches(columns=[name for name in COLUMNS if name in there]):
+            yield _plain(batch)
 
 
-def _plain(table: pa.Table) -> pa.Table:
-    """Give the services as a dictionary, whatever they were written as."""
-    at = COLUMNS.index("service")
-    services = table.column("service")
-    if not pa.types.is_dictionary(services.type):
-        services = services.dictionary_encode()
-    return table.set_column(at, "service", services)
+def _plain(batch: pa.RecordBatch) -> pa.RecordBatch:
+    """Give COLUMNS: what an older segment lacks is null, services are a dictionary."""
+    columns = {name: batch.column(name) for name in COLUMNS if name in batch.schema.names}
+    columns.setdefault("template_id", pa.nulls(batch.num_rows, pa.int64()))
+    if not pa.types.is_dictionary(columns["service"].type):
+        columns["service"] = columns["service"].dictionary_encode()
+    return pa.record_batch([columns[name] for name in COLUMNS], names=list(COLUMNS))
 
 
-def _within(table: pa.Table, within: TimeRange) -> pa.Table:
-    times = table.column("time_unix_ns")
-    return table.filter(pc.and_(pc.greater_equal(times, within[0]), pc.less(times, within[1])))
+def _within(batch: pa.RecordBatch, within: TimeRange) -> pa.RecordBatch:
+    times = batch.column("time_unix_ns")
+    return batch.filter(pc.and_(pc.greater_equal(times, within[0]), pc.less(times, within[1])))
