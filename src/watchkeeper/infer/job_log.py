@@ -7,6 +7,7 @@ ends a job. Prompts and results are not logged: they may be private.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import sys
 import threading
@@ -51,18 +52,20 @@ Listener = Callable[[LogLine], None]
 
 
 class JobLog:
-    """Writes steps. stream: standard error by default, None = nowhere. May be used by several threads at once."""
+    """Writes steps. stream: standard error when None; quiet: no stream at all. For several threads at once."""
 
     def __init__(
         self,
         component: str = "infer",
         *,
-        stream: TextIO | None = sys.stderr,
+        stream: TextIO | None = None,
+        quiet: bool = False,
         file: Path | None = None,
         listeners: Sequence[Listener] = (),
         now_unix_ns: Callable[[], int] = time.time_ns,
     ) -> None:
-        self._component, self._stream, self._path = component, stream, file
+        self._component = component
+        self._stream = None if quiet else stream or sys.stderr
         self._listeners, self._now = tuple(listeners), now_unix_ns
         self._lock = threading.Lock()
         self._file = None if file is None else _opened(file)
@@ -84,7 +87,8 @@ class JobLog:
         """Close the file."""
         with self._lock:
             if self._file is not None:
-                self._file.close()
+                with contextlib.suppress(OSError):
+                    self._file.close()
                 self._file = None
 
     def _put(self, text: str) -> None:
