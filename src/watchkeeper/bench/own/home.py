@@ -131,7 +131,7 @@ def _telemetry(layout: Layout, place: Path) -> tuple[list[Segment], list[pa.Reco
         known = {each.content_hash for each in catalog.seen(0)}
         sealed = catalog.sealed()
     logged = []
-    for file in wal.list_files(layout.wal):
+    for file in wal.list_files(layout.wal) if layout.wal.is_dir() else ():
         for record in wal.scan(file.read_bytes()) if file.name not in sealed else ():
             if isinstance(record, wal.Damage) or record.content_hash in known:
                 continue
