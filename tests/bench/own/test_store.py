@@ -55,8 +55,10 @@ def kept(tmp_path_factory: pytest.TempPathFactory) -> Kept:
     product = Product(place / "home", incident_resolve_s=3600, **quick)
     try:
         _feed(product, range(MINUTES - 1))
-        found = {each["services"][0]: each for each in wait_for(lambda: _both(product), what="two incidents")}
-        wait_for(lambda: segments(place / "home"), what="a segment")
+        found = {
+            each["services"][0]: each for each in wait_for(lambda: _both(product), what="two incidents", within_s=60)
+        }
+        wait_for(lambda: segments(place / "home"), what="a segment", within_s=60)
         identifier = found["payment"]["id"]
         told = httpx.post(f"{product.url}/api/v1/incidents/{identifier}/acknowledge", json={"by": "ann"}, timeout=30)
         assert told.status_code == 200, told.text
