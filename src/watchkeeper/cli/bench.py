@@ -29,7 +29,7 @@ SuiteOption = Annotated[str, typer.Option("--suite", metavar="quick|full", help=
 UseOption = Annotated[
     list[str] | None,
     typer.Option(
-        "--use", metavar="FILE.py|MODULE", help="Your own tasks, data, models, enhancements; may be repeated."
+        "--use", metavar="FILE|MODULE", help="Your own tasks, data, models, enhancements (.py, .toml); may be repeated."
     ),
 ]
 OutOption = Annotated[Path | None, typer.Option("--out", metavar="FOLDER", help="Folder of records, HOME/bench.")]

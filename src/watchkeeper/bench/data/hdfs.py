@@ -91,8 +91,8 @@ DATA = tuple(
     DataSpec(name, 1, _TASK, "sessions", f"{_ABOUT}, {about}", (SOURCE,), splits, labels, quick=quick, system="hdfs")
     for name, about, splits, labels, quick in (
         ("hdfs", "half to learn from, normal ones only", normal_only, "normal", True),
-        ("hdfs_unlabelled", "half to learn from, unlabelled", unlabelled, "none", True),
-        ("hdfs_labelled", "half to learn from, labelled", labelled, "full", True),
+        ("hdfs_unlabelled", "half to learn from, unlabelled", unlabelled, "none", False),
+        ("hdfs_labelled", "half to learn from, labelled", labelled, "full", False),
         ("hdfs_little", f"{LITTLE} normal ones to learn from", little, "normal", False),
     )
 )

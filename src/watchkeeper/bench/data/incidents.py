@@ -39,5 +39,14 @@ DATA = (
     DataSpec(
         "sockshop", 1, _TASK, "incident", "50 faults of 5 services and quiet windows", ("rcd_sockshop",), _sockshop
     ),
-    DataSpec("nezha", 1, _TASK, "incident", "45 faults, metrics, logs and traces", ("nezha_trainticket",), _nezha),
+    DataSpec(
+        "nezha",
+        1,
+        _TASK,
+        "incident",
+        "45 faults, metrics, logs and traces",
+        ("nezha_trainticket",),
+        _nezha,
+        quick=False,
+    ),
 )

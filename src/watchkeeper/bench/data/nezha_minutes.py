@@ -181,6 +181,7 @@ DATA = (
         (SOURCE,),
         splits,
         "normal",
+        quick=False,
         system="trainticket",
     ),
 )

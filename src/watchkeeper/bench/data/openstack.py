@@ -72,6 +72,7 @@ DATA = (
         SOURCES,
         splits,
         "normal",
+        quick=False,
         system="openstack",
     ),
 )

@@ -39,7 +39,7 @@ def folder_data(name: str, folder: Path, *, version: int = 1, about: str = "") -
         raise BenchError(f"{folder} holds neither {LINES} nor {SERIES}; docs/bench.md tells the columns")
     told = about or f"your own, from {folder.name}"
     headline = "vus_pr" if form == "series" else ""
-    return DataSpec(name, version, TASK, form, told, (), splits, "normal", headline=headline)
+    return DataSpec(name, version, TASK, form, told, (), splits, "normal", headline=headline, system=name)
 
 
 def sessions(folder: Path, place: Place) -> Iterator[Split]:
