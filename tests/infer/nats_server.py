@@ -14,6 +14,7 @@ from typing import Any, NamedTuple, TypeVar
 from nats.aio.client import Client
 from nats.aio.msg import Msg
 from nats.js import JetStreamContext
+from nats.js.api import DiscardPolicy, StreamConfig
 
 T = TypeVar("T")
 PROGRAM = shutil.which("nats-server", path="/usr/sbin:/usr/local/bin:/usr/bin") or shutil.which("nats-server")
@@ -74,6 +75,33 @@ class NatsServer:
             return found
 
         return self._with(work)
+
+    def offers_a_job(self, durable: str, timeout_s: float) -> bool:
+        """Ask for a job as another worker would, for so long."""
+
+        async def work(js: JetStreamContext) -> bool:
+            other = await js.pull_subscribe("infer.jobs", durable=durable)
+            try:
+                return bool(await other.fetch(1, timeout=timeout_s))
+            except TimeoutError:
+                return False
+
+        return self._with(work)
+
+    def make_stream(self, subject: str, *, messages_max: int) -> None:
+        """Make a stream that refuses more than so many messages."""
+
+        async def work(js: JetStreamContext) -> None:
+            config = StreamConfig(max_msgs=messages_max, discard=DiscardPolicy.NEW)
+            await js.add_stream(config, name="OWN", subjects=[subject])
+
+        self._with(work)
+
+    def purge(self, subject: str) -> None:
+        async def work(js: JetStreamContext) -> None:
+            await js.purge_stream(await js.find_stream_name_by_subject(subject))
+
+        self._with(work)
 
     def stored(self, subject: str) -> int:
         async def work(js: JetStreamContext) -> int:

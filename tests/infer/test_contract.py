@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from watchkeeper.errors import InvalidJob, TooLarge
@@ -142,6 +142,7 @@ def test_no_bytes_raise_anything_but_a_told_fault(data: bytes) -> None:
         parse_job(data)
 
 
+@settings(max_examples=50)
 @given(
     st.dictionaries(
         st.sampled_from(["model", "prompt", "parameters", "request_id", "\u00e9", "other"]),

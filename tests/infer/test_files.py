@@ -17,7 +17,10 @@ from watchkeeper.cli.main import main
 from watchkeeper.embed.minilm import is_available
 from watchkeeper.errors import StoreError
 from watchkeeper.infer.files import write_output
-from watchkeeper.infer.job_log import JobLog
+from watchkeeper.infer.job_log import JobLog, LogLine
+from watchkeeper.infer.models.catalogue import Models
+from watchkeeper.infer.run import run_job
+from watchkeeper.settings import Settings
 
 SIX = ["timestamp", "level", "component", "message", "model", "duration_ms"]
 
@@ -75,6 +78,32 @@ def test_a_job_gives_its_output_and_a_line_of_log_for_each_step(place: Place) ->
     assert {line["model"] for line in place.lines[1:]} == {"category"}
     assert "No space left" not in json.dumps(place.lines)
     assert sorted(path.name for path in place.folder.iterdir()) == ["job.json", "result.json"]
+
+
+def test_a_job_in_process_has_the_same_contract_and_log() -> None:
+    lines: list[LogLine] = []
+    data = b'{"model": "category", "prompt": "hello", "parameters": {"max_tokens": 1, "temperature": 0}}'
+    told = run_job(data, Models(Settings(environment={})), JobLog(quiet=True, listeners=[lines.append]))
+    assert list(told) == [
+        "schema_version",
+        "result",
+        "request_id",
+        "model",
+        "processed_at",
+        "duration_ms",
+        "parameters",
+        "details",
+    ]
+    assert [line.message for line in lines] == ["the job is valid", "the model is ready", "the model answered"]
+    assert {line.more["request_id"] for line in lines} == {told["request_id"]}
+
+
+def test_an_address_of_no_collector_is_wrong_usage(place: Place, capsys: pytest.CaptureFixture[str]) -> None:
+    place.job()
+    with pytest.raises(SystemExit) as caught:
+        main(["infer", "--input", str(place.source), "--output", str(place.target), "--otlp", "ftp://x"])
+    assert caught.value.code == 2
+    assert "--otlp 'ftp://x'" in capsys.readouterr().err
 
 
 def test_a_text_that_says_nothing_clear_is_unknown(place: Place) -> None:

@@ -184,7 +184,12 @@ class _OtlpSender:
         from watchkeeper.edge.sender import Sender, Target
 
         headers = {"Authorization": f"Bearer {to.token}"} if to.token else {}
-        self._sender = Sender(Target(to.otlp, headers, timeout_s=5.0, retry_for_s=5.0))
+        target = Target(to.otlp, headers, timeout_s=5.0, retry_for_s=5.0)
+        try:
+            self._sender = Sender(target)
+        except SettingError as error:
+            wrong = f"--otlp {to.otlp!r} is no address of a collector; write it as http://127.0.0.1:4318"
+            raise SettingError(wrong) from error
 
     def send(self, lines: Sequence[LogLine]) -> int:
         """Send some lines; gives how many were taken."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -22,7 +22,10 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 DAY_S = 86_400.0
 CONNECT_TIMEOUT_S = 5
+RECONNECT_S = 1
 REQUEST_TIMEOUT_S = 5.0
+MESSAGE_TOO_LARGE = 10_054
+"""The server's error code for a message beyond what its stream takes; nats-server, errors.json."""
 HEADROOM_BYTES = 8_192
 """Of the server's largest message, left for headers."""
 
@@ -125,6 +128,10 @@ class Bus:
 
     async def next(self, timeout_s: float) -> Delivery | None:
         """Wait for a job; None when none came. Raises Unreachable when the server is away or lost the consumer."""
+        if not self.connected:
+            # What is asked now would be sent all at once when the server is back.
+            await asyncio.sleep(min(timeout_s, RECONNECT_S / 2))
+            return None
         try:
             [message] = await self._jobs.fetch(1, timeout=timeout_s)
         except TimeoutError:
@@ -136,9 +143,11 @@ class Bus:
         return Delivery(message, f"{told.stream}-{told.sequence.stream}-{stamp}", told.num_delivered)
 
     async def publish(self, subject: str, body: bytes, headers: Mapping[str, str]) -> None:
-        """Publish, and wait until the server has stored it; raises TooLarge, Unreachable."""
+        """Publish, and wait until the server has stored it; raises TooLarge, Refused, Unreachable, SettingError."""
         if len(body) > self.payload_bytes_max:
             raise TooLarge(f"the message has {len(body)} bytes; the server takes {self.payload_bytes_max}")
+        if not self.connected:
+            raise Unreachable("the connection to NATS is lost")
         await _asked(lambda: self._js.publish(subject, body, headers=dict(headers)), f"publish to {subject}")
 
     async def waiting(self) -> int | None:
@@ -182,7 +191,9 @@ async def open_bus(
             "a worker on NATS needs nats-py; install it with: pip install 'watchkeeper[nats]'"
         ) from error
     client = Client()
+    addresses = [each.strip() for each in servers.split(",")]
     reasons: list[str] = []
+    hopeless = asyncio.Event()
 
     async def lost() -> None:
         if client.is_reconnecting:
@@ -193,25 +204,30 @@ async def open_bus(
 
     async def fault(error: Exception) -> None:
         """Keep why the first connection fails; later faults are told by `lost` and by who asks for something."""
-        reasons[:] = [str(error) or type(error).__name__]
+        reasons.append(str(error) or type(error).__name__)
+        del reasons[: -len(addresses)]
+        if len(reasons) == len(addresses):
+            hopeless.set()
 
-    try:
-        connecting = client.connect(
-            servers=[each.strip() for each in servers.split(",")],
+    async def connect() -> None:
+        # The client goes on for ever, also the first time, when no answer is to be told at once.
+        await client.connect(
+            servers=addresses,
             name="watchkeeper-infer",
             connect_timeout=CONNECT_TIMEOUT_S,
-            # The client tries for ever, also the first time; hence the time limit around it.
             max_reconnect_attempts=-1,
-            reconnect_time_wait=1,
+            reconnect_time_wait=RECONNECT_S,
             disconnected_cb=lost,
             reconnected_cb=found,
             error_cb=fault,
             user_credentials=credentials or None,
         )
-        await asyncio.wait_for(connecting, CONNECT_TIMEOUT_S)
+
+    try:
+        await _unless(hopeless, connect(), CONNECT_TIMEOUT_S)
     except (_nats_error(), TimeoutError, OSError, ValueError) as error:
         await client.close()
-        reason = reasons[0] if reasons else str(error) or f"no answer within {CONNECT_TIMEOUT_S} s"
+        reason = "; ".join(dict.fromkeys(reasons)) or str(error) or f"no answer within {CONNECT_TIMEOUT_S} s"
         raise Unreachable(f"no NATS server answers at {_shown(servers)}: {reason}; start nats-server -js") from error
     bus = Bus(client, subjects, ack_wait_s)
     try:
@@ -220,6 +236,21 @@ async def open_bus(
         await bus.close()
         raise
     return bus
+
+
+async def _unless(given_up: asyncio.Event, work: Coroutine[Any, Any, None], timeout_s: float) -> None:
+    """Do some work, but no longer than until an event, or so many seconds; raises TimeoutError then."""
+    doing, waiting = asyncio.create_task(work), asyncio.create_task(given_up.wait())
+    try:
+        both: list[asyncio.Task[Any]] = [doing, waiting]
+        await asyncio.wait(both, timeout=timeout_s, return_when=asyncio.FIRST_COMPLETED)
+        if not doing.done():
+            raise TimeoutError
+        await doing
+    finally:
+        for task in (doing, waiting):
+            task.cancel()
+        await asyncio.gather(doing, waiting, return_exceptions=True)
 
 
 async def _asked(ask: Callable[[], Awaitable[T]], what: str) -> T:
@@ -232,9 +263,14 @@ async def _asked(ask: Callable[[], Awaitable[T]], what: str) -> T:
     except MaxPayloadError as error:
         raise TooLarge(f"NATS does not {what}: the message is too large") from error
     except BadRequestError as error:
+        if error.err_code == MESSAGE_TOO_LARGE:
+            raise TooLarge(f"NATS does not {what}: {error.description}") from error
         raise SettingError(f"NATS does not {what}: {error.description}") from error
-    except (ServiceUnavailableError, NoStreamResponseError) as error:
-        raise Refused(f"NATS does not {what}: JetStream is not ready; start the server with -js") from error
+    except NoStreamResponseError as error:
+        raise Refused(f"NATS does not {what}: no stream takes it, or JetStream is not ready") from error
+    except ServiceUnavailableError as error:
+        reason = error.description or "JetStream is not ready; start the server with -js"
+        raise Refused(f"NATS does not {what}: {reason}") from error
     except _nats_errors() as error:
         raise Unreachable(f"NATS does not {what}: {error or type(error).__name__}") from error
 

@@ -19,7 +19,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
-from watchkeeper.errors import Refused, TooLarge, Unreachable
+from watchkeeper.errors import Refused, SettingError, TooLarge, Unreachable
 from watchkeeper.infer.bus import Bus, Delivery, Subjects, open_bus
 from watchkeeper.infer.contract import rfc3339
 from watchkeeper.infer.job_log import JobLog
@@ -28,7 +28,9 @@ from watchkeeper.infer.run import JobRunner, faults_of, is_lasting
 from watchkeeper.settings import Settings
 
 DEAD_LETTER_SCHEMA_VERSION = 1
+LETTER_BYTES_MIN = 2_000
 FETCH_S = 1.0
+PUBLISH_PAUSE_S = 0.5
 NAMESPACE = uuid.UUID("7d0f3a86-6a57-4d0e-9c5b-2f5c1d1b8e11")
 
 
@@ -104,7 +106,7 @@ class Worker:
         if delivery.count > self._plan.deliveries_max:
             before = delivery.count - 1
             await self._bury(
-                delivery, f"{before} deliveries ended without a word: the job may have killed its workers", "Lost", []
+                delivery, f"{before} deliveries ended with no word; the job may have killed its workers", "Lost", []
             )
             return
         try:
@@ -123,9 +125,9 @@ class Worker:
             await self._bury(delivery, f"the result cannot be published: {error}", type(error).__name__, [])
             return
         if stored:
-            self.counts.done += 1
             self._told("info", "the result is published", delivery, output["model"], output["request_id"])
             await self._acknowledge(delivery)
+            self.counts.done += 1
 
     async def _failed(self, delivery: Delivery, error: Exception) -> None:
         """Let the job come again, or bury it."""
@@ -146,25 +148,31 @@ class Worker:
     async def _bury(self, delivery: Delivery, reason: str, error: str, faults: list[dict[str, Any]]) -> None:
         """Publish a dead letter, then acknowledge the job."""
         letter = dead_letter(delivery, reason, error, faults, self._plan.subjects.jobs)
-        body = fitting(letter, self._bus.payload_bytes_max)
-        if await self._publish(self._plan.subjects.dead, body, delivery, letter["request_id"]):
-            self.counts.dead += 1
-            self._told("error", f"the job is a dead letter: {reason}", delivery, letter["model"], letter["request_id"])
+        dead, request_id = self._plan.subjects.dead, letter["request_id"]
+        try:
+            stored = await self._publish(dead, fitting(letter, self._bus.payload_bytes_max), delivery, request_id)
+        except TooLarge:
+            # The stream takes less than the server: the reason matters more than the job.
+            stored = await self._publish(dead, fitting(letter, LETTER_BYTES_MIN), delivery, request_id)
+        if stored:
+            self._told("error", f"the job is a dead letter: {reason}", delivery, letter["model"], request_id)
             await self._acknowledge(delivery)
+            self.counts.dead += 1
 
     async def _publish(self, subject: str, body: bytes, delivery: Delivery, request_id: str) -> bool:
         """Publish until it is stored; False when the worker ends before. Raises TooLarge."""
         headers = {"Nats-Msg-Id": f"{subject}-{delivery.id}", "Watchkeeper-Request-Id": ascii_only(request_id)}
-        attempt = 1
+        told = ""
         while True:
             try:
                 await self._bus.publish(subject, body, headers)
-            except (Unreachable, Refused) as error:
-                self._log.write("warning", f"not published yet: {error}", job=delivery.id)
+            except (Unreachable, Refused, SettingError) as error:
+                if str(error) != told:
+                    told = str(error)
+                    self._log.write("warning", f"not published yet: {told}", job=delivery.id)
                 if self._stopping.is_set():
                     return False
-                await self._pause(min(0.25 * 2.0**attempt, 10.0))
-                attempt += 1
+                await self._pause(PUBLISH_PAUSE_S)
             else:
                 return True
 
