@@ -200,7 +200,7 @@ def test_a_job_that_takes_longer_than_the_ack_wait_is_delivered_once(
     with working(server, tmp_path, *at(chat)):
         server.send(job("openai:m"))
         assert chat.arrived.acquire(timeout=WAIT_S)
-        assert not server.offers_a_job("watchkeeper-infer", timeout_s=2.0 * ACK_WAIT_S)
+        assert not server.offers_a_job("watchkeeper-infer", timeout_s=1.5 * ACK_WAIT_S)
         chat.let_go.set()
         server.read("infer.results", 1)
     assert len(chat.asked) == 1
@@ -267,6 +267,13 @@ def test_without_its_extra_a_worker_says_what_to_install(
         main(["infer", "worker", "--nats", "nats://127.0.0.1:1"])
     assert caught.value.code == 1
     assert "pip install 'watchkeeper[nats]'" in json.loads(capsys.readouterr().err)["message"]
+
+
+def test_options_before_the_name_of_the_worker_are_not_lost_silently(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as caught:
+        main(["infer", "--otlp", "http://127.0.0.1:4318", "worker", "--nats", "nats://127.0.0.1:1"])
+    assert caught.value.code == 2
+    assert "stand after its name" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(

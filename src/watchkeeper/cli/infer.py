@@ -73,6 +73,8 @@ def infer(
     setting is wrong, 3 a server does not answer, 4 it refuses for now. A job that fails leaves no output file.
     """
     if ctx.invoked_subcommand is not None:
+        if log or otlp or settings or config or home:
+            raise SettingError("options of the worker stand after its name: watchkeeper infer worker --nats URL ...")
         return
     from watchkeeper.infer.files import run_files
     from watchkeeper.infer.models.catalogue import Models
