@@ -30,7 +30,17 @@ def test_a_mark_is_read_back_and_adds_no_record(signal: Signal) -> None:
     assert marked.batch.replace_schema_metadata(None).equals(plain.batch)
 
 
-@pytest.mark.parametrize("bad", [b"", b"\x0a", write_mark(MARK)[:-3], write_mark(MARK._replace(stream="x" * 65))])
+@pytest.mark.parametrize(
+    "bad",
+    [
+        b"",
+        b"\x0a",
+        write_mark(MARK)[:-3],
+        write_mark(MARK._replace(stream="x" * 65)),
+        write_mark(MARK._replace(stream="a\x1b[2J")),
+        write_mark(MARK._replace(stream="")),
+    ],
+)
 def test_what_is_no_whole_mark_is_none(bad: bytes) -> None:
     assert read_mark(bad) is None
 
@@ -50,10 +60,10 @@ def _open(home: Path) -> Store:
     return Store.open(home, Settings(chosen={"home": home}, environment={}), again)  # type: ignore[arg-type]
 
 
-def _append(store: Store, position: int, at_ns: int, body: str) -> bool:
+def _append(store: Store, position: int, at_ns: int, body: str, *, sender: str = "edge") -> bool:
     payload = write_mark(Mark("stream/logs", position)) + logs_request(2, body=body).SerializeToString()
-    batch = decode(Signal.LOGS, "protobuf", payload, sender="edge", received_unix_ns=at_ns).batch
-    return store.append(Signal.LOGS, "protobuf", "edge", at_ns, payload, batch).result(20).duplicate
+    batch = decode(Signal.LOGS, "protobuf", payload, sender=sender, received_unix_ns=at_ns).batch
+    return store.append(Signal.LOGS, "protobuf", sender, at_ns, payload, batch).result(20).duplicate
 
 
 @pytest.mark.parametrize("sealed", [False, True])
@@ -72,4 +82,27 @@ def test_a_batch_is_known_by_its_place_hours_later_and_in_another_composition(tm
         False,
     ]
     assert store.sql("SELECT count(*) AS n FROM logs").to_pylist() == [{"n": 6}]
+    store.close()
+
+
+def test_a_stream_that_another_sender_names_too_takes_nothing_from_the_first(tmp_path: Path) -> None:
+    store = _open(tmp_path)
+    now = 1_763_700_000_000_000_000
+    assert not _append(store, 2**62, now, "from far ahead", sender="thief")
+    assert [_append(store, 1, now, "a"), _append(store, 1, now, "a again")] == [False, True]
+    store.close()
+    store = _open(tmp_path)
+    assert [_append(store, 1, now, "a once more"), _append(store, 2, now, "b")] == [True, False]
+    assert store.sql("SELECT count(*) AS n FROM logs").to_pylist() == [{"n": 6}]
+    store.close()
+
+
+def test_records_at_place_zero_are_known_by_their_content_only(tmp_path: Path) -> None:
+    store = _open(tmp_path)
+    now = 1_763_700_000_000_000_000
+    assert [_append(store, 0, now, "a"), _append(store, 0, now, "b"), _append(store, 0, now, "a")] == [
+        False,
+        False,
+        True,
+    ]
     store.close()

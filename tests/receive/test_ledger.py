@@ -149,3 +149,13 @@ def test_nothing_is_lost_between_threads_and_flushes(metadata) -> None:
         thread.join()
     ledger.flush()
     assert [(row.accepted, row.requests, row.bytes) for row in Ledger(metadata).rows()] == [(1000, 1000, 2000)] * 2
+
+
+def test_streams_that_senders_name_at_will_do_not_grow_the_ledger(metadata, clock, monkeypatch) -> None:
+    monkeypatch.setattr("watchkeeper.receive.ledger.ROWS_MAX", 4)
+    ledger = make(metadata, clock)
+    for number in range(20):
+        ledger.told("edge", Signal.LOGS, f"agent/{number}", dropped=number, refused=1)
+    rows = ledger.rows()
+    assert len(rows) == 5
+    assert [row.dropped for row in rows if row.protocol == OTHER] == [19]

@@ -18,6 +18,8 @@ from watchkeeper.receive.peer import Peer
 from watchkeeper.receive.tls_files import revocations
 from watchkeeper.settings import Settings
 
+_REMEMBERED_CHARACTERS_MAX = 16_384
+
 
 class Admission:
     """The checks that certificates make possible; thread-safe. Raises SettingError, CertificateError at its making."""
@@ -55,7 +57,15 @@ class Admission:
                     )
 
 
-@lru_cache(maxsize=1024)
 def _said(resource_attributes: str, names: tuple[str, ...]) -> tuple[tuple[str, str], ...]:
+    """Give what a resource says of its node; the long ones are not remembered, for senders choose how long they are."""
+    short = len(resource_attributes) <= _REMEMBERED_CHARACTERS_MAX
+    return (_remembered if short else _read)(resource_attributes, names)
+
+
+def _read(resource_attributes: str, names: tuple[str, ...]) -> tuple[tuple[str, str], ...]:
     told = json.loads(resource_attributes)
     return tuple((name, str(told[name])) for name in names if name in told)
+
+
+_remembered = lru_cache(maxsize=1024)(_read)

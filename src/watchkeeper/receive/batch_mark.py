@@ -9,6 +9,7 @@ totals since the stream began, so a report that is lost or told twice changes no
 
 from __future__ import annotations
 
+import re
 from typing import NamedTuple
 
 from google.protobuf.message import DecodeError
@@ -22,10 +23,14 @@ REFUSED = "watchkeeper.batch.refused"
 
 _MARK_BYTES_MAX = 1024
 STREAM_CHARACTERS_MAX = 64
+_STREAM_FORM = re.compile(r"[0-9A-Za-z_./-]+")
 
 
 class Mark(NamedTuple):
-    """The mark of one batch: name of the stream, last place in it that the batch holds, totals of what was left out."""
+    """The mark of one batch: name of the stream, last place in it that the batch holds, totals of what was left out.
+
+    position: 0 for a batch without records before the stream's first, which only tells what was left out.
+    """
 
     stream: str
     position: int
@@ -60,7 +65,7 @@ def read_mark(payload: bytes) -> Mark | None:
         return None
     counts = [told[name].int_value if name in told else 0 for name in (POSITION, DROPPED, REFUSED)]
     stream = told[STREAM].string_value
-    if not 0 < len(stream) <= STREAM_CHARACTERS_MAX or min(counts) < 0:
+    if len(stream) > STREAM_CHARACTERS_MAX or not _STREAM_FORM.fullmatch(stream) or min(counts) < 0:
         return None
     return Mark(stream, *counts)
 

@@ -51,8 +51,9 @@ def decode(signal: Signal, encoding: str, payload: bytes, *, sender: str, receiv
         raise MalformedTelemetry(f"unknown encoding {encoding!r}; OTLP is encoded as 'protobuf' or 'json'")
     batch = assemble(signal, found.tables, sender=sender, received_unix_ns=received_unix_ns)
     mark = read_mark(payload) if encoding == "protobuf" else None
-    if mark is not None:
-        batch = put_position(batch, Position(mark.stream, mark.position))
+    if mark is not None and mark.position > 0:
+        # A stream is its sender's alone: a name that is copied or guessed must not make another's batches pass for old.
+        batch = put_position(batch, Position(f"{sender}/{mark.stream}", mark.position))
     return Decoded(batch, found.rejected, found.reason, mark)
 
 

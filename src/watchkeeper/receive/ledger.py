@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from watchkeeper.store.metadata import Metadata
 
 SENDERS_MAX = 256
+ROWS_MAX = 8_192
+"""Rows after which streams that senders tell of share one: their names are the senders' to choose."""
 OTHER = "other"
 RATE_WINDOW_S = 60
 ERROR_CHARACTERS_MAX = 500
@@ -182,6 +184,8 @@ class Ledger:
                 if len(self._senders) >= self._senders_max:
                     return
                 self._senders.add(sender)
+            if (sender, signal, protocol) not in self._rows and len(self._rows) >= ROWS_MAX:
+                protocol = OTHER
             key = (sender, signal, protocol)
             row = self._rows.get(key) or LedgerRow(sender, signal, protocol, first_unix_ns=now)
             told = row._replace(dropped=max(row.dropped, dropped), refused=max(row.refused, refused))

@@ -55,8 +55,8 @@ class Dedup(Generic[P]):
 
     def passed(self, position: Position) -> int | None:
         """Give the sequence of the last batch of a stream if that is at this place or beyond: this one was stored."""
-        place, sequence = self._places.get(position.stream, (0, 0))
-        return sequence if position.place <= place else None
+        found = self._places.get(position.stream)
+        return found[1] if found is not None and position.place <= found[0] else None
 
     def reach(self, position: Position, sequence: int) -> None:
         """Note that a batch of a stream is stored, for as long as the stream is heard of."""
