@@ -13,6 +13,7 @@ import time
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -69,6 +70,8 @@ class Scoring:
         self._open: dict[str, Finding] = {}
         self._unsent: list[Finding] = []
         self.not_judged = 0
+        self.failures = 0
+        self._last_failure = ""
         self.opened: Counter[str] = Counter()
         self._load()
 
@@ -110,16 +113,26 @@ class Scoring:
             except queue.Empty:
                 pass
             else:
-                self._judge(signal, payload)
+                self._guarded(f"judging {signal.value}", partial(self._judge, signal, payload))
             now_s = time.monotonic()
             if now_s - flushed_s >= FLUSH_EVERY_S:
                 flushed_s = now_s
-                self._flush(now_s)
-                self._send()
+                self._guarded("closing windows", partial(self._flush, now_s))
+                self._guarded("sending findings", self._send)
             if now_s - saved_s >= SAVE_EVERY_S:
                 saved_s = now_s
-                self._save()
-        self._save()
+                self._guarded("keeping what was learned", self._save)
+        self._guarded("keeping what was learned", self._save)
+
+    def _guarded(self, stage: str, work: Callable[[], None]) -> None:
+        """Do one part; a full disk or a fault of ours is told and counted, and ends neither thread nor forwarding."""
+        try:
+            work()
+        except Exception as error:  # noqa: BLE001 - the boundary: one fault must not silence a node that is cut off
+            self.failures += 1
+            if str(error) != self._last_failure:
+                _log.exception("%s failed on this node; telemetry is forwarded all the same", stage)
+            self._last_failure = str(error)
 
     def _judge(self, signal: Signal, payload: bytes) -> None:
         now = time.time_ns()
@@ -188,6 +201,7 @@ class Scoring:
         open_now = Counter((finding.service, finding.kind) for finding in list(self._open.values()))
         about = "Findings of detection on this node that are open."
         opened = "Findings of detection on this node since its start."
+        failed = "Faults of detection on this node, a disk that cannot be written among them."
         missed = "Requests that came faster than they could be judged here."
         return [
             *(
@@ -199,6 +213,7 @@ class Scoring:
                 for kind, count in sorted(self.opened.items())
             ),
             Sample("watchkeeper_edge_requests_not_judged_total", "counter", missed, self.not_judged),
+            Sample("watchkeeper_edge_detection_failures_total", "counter", failed, self.failures),
         ]
 
     def _save(self) -> None:

@@ -81,3 +81,18 @@ def test_a_cut_off_node_warns_here_and_its_finding_arrives_later(tmp_path: Path)
     stolen: list[Finding] = []
     AgentFindings(stolen.extend).observe(Signal.LOGS, foreign)
     assert stolen == [], "a node speaks only of itself"
+
+
+def test_a_disk_that_cannot_be_written_does_not_end_detection(tmp_path: Path) -> None:
+    in_the_way = tmp_path / "learned"
+    in_the_way.write_text("a file where a folder should be")
+    scoring = Scoring(Settings(chosen={"home": tmp_path}, environment={}), in_the_way, lambda _: True, node="node-1")
+    scoring.see(Signal.LOGS, logs_request(10))  # type: ignore[arg-type]
+    scoring.run(lambda: scoring.not_judged > 0 or scoring._queue.empty())
+    assert scoring.failures == 1
+    (failed,) = [each for each in scoring.samples() if each.name == "watchkeeper_edge_detection_failures_total"]
+    assert failed.value == 1
+    in_the_way.unlink()
+    scoring.run(lambda: True)
+    assert (in_the_way / "patterns").exists()
+    assert scoring.failures == 1
