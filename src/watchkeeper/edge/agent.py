@@ -9,8 +9,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import os
-import signal as signals
 import socket
 import threading
 import time
@@ -241,7 +239,7 @@ async def run(agent: Agent, on_ready: Callable[[Agent], None]) -> None:
     """Serve OTLP over gRPC and HTTP until SIGINT or SIGTERM; `on_ready` is called once both ports are open."""
     from watchkeeper.receive.grpc_server import GrpcServer
     from watchkeeper.receive.http import http_app
-    from watchkeeper.receive.listen import HttpServer, bind
+    from watchkeeper.receive.listen import HttpServer, bind, stop_signals
     from watchkeeper.receive.tls import server_tls
 
     settings = agent.settings
@@ -253,7 +251,7 @@ async def run(agent: Agent, on_ready: Callable[[Agent], None]) -> None:
         server = HttpServer(
             http_app(agent.receiver), tls.otlp if tls else None, turned_away=partial(agent.receiver.turned_away, "http")
         )
-        stopping = _signals()
+        stopping = stop_signals()
         agent.start()
         try:
             port = grpc.start()
@@ -270,18 +268,3 @@ async def run(agent: Agent, on_ready: Callable[[Agent], None]) -> None:
             await asyncio.to_thread(grpc.stop, 1)
             await asyncio.gather(task, return_exceptions=True)
             await asyncio.to_thread(agent.stop)
-
-
-def _signals() -> asyncio.Event:
-    """Give an event that the first SIGINT or SIGTERM sets; the second ends the process at once."""
-    stopping = asyncio.Event()
-    loop = asyncio.get_running_loop()
-
-    def stop() -> None:
-        if stopping.is_set():
-            os._exit(130)
-        stopping.set()
-
-    for number in (signals.SIGINT, signals.SIGTERM):
-        loop.add_signal_handler(number, stop)
-    return stopping

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Mapping
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import ThreadingHTTPServer
 from typing import NamedTuple
 
 import orjson
@@ -17,6 +17,7 @@ import orjson
 from watchkeeper.edge.counts import EVENTS, Counts
 from watchkeeper.edge.host_metrics import Reading
 from watchkeeper.errors import SettingError
+from watchkeeper.host.scrape import ScrapeHandler
 from watchkeeper.signals.signal import Signal
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
@@ -98,29 +99,16 @@ class Tells(NamedTuple):
 def state_server(tells: Tells, host: str, port: int) -> ThreadingHTTPServer:
     """Make the server, bound and not yet serving; port 0 takes a free one. Raises SettingError when it is taken."""
 
-    class Handler(BaseHTTPRequestHandler):
-        timeout = 30
-
-        def do_GET(self) -> None:
-            path = self.path.partition("?")[0]
+    class Handler(ScrapeHandler):
+        def asked(self, path: str) -> None:
             if path == "/metrics":
-                self._answer(200, CONTENT_TYPE, exposition(tells.samples()).encode())
+                self.answer(200, CONTENT_TYPE, exposition(tells.samples()).encode())
             elif path in {"/health", "/ready"}:
                 state = tells.state()
                 ready = path == "/health" or bool(state.get("ready"))
-                self._answer(200 if ready else 503, "application/json", orjson.dumps(state))
+                self.answer(200 if ready else 503, "application/json", orjson.dumps(state))
             else:
-                self._answer(404, "text/plain; charset=utf-8", b"there are /metrics, /health and /ready\n")
-
-        def _answer(self, status: int, kind: str, body: bytes) -> None:
-            self.send_response(status)
-            self.send_header("Content-Type", kind)
-            self.send_header("Content-Length", str(len(body)))
-            self.end_headers()
-            self.wfile.write(body)
-
-        def log_message(self, *_: object) -> None:
-            """Scrapes are not worth a line each."""
+                self.answer(404, "text/plain; charset=utf-8", b"there are /metrics, /health and /ready\n")
 
     try:
         server = ThreadingHTTPServer((host, port), Handler)

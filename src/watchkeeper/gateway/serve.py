@@ -8,8 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import os
-import signal
 import socket
 from collections.abc import Callable
 from functools import partial
@@ -18,7 +16,7 @@ from watchkeeper.app.watchkeeper import Watchkeeper
 from watchkeeper.gateway.api import create_api
 from watchkeeper.receive.grpc_server import GrpcServer
 from watchkeeper.receive.http import http_app
-from watchkeeper.receive.listen import GRACE_S, HttpServer, bind
+from watchkeeper.receive.listen import GRACE_S, HttpServer, bind, stop_signals
 from watchkeeper.receive.tls import server_tls
 from watchkeeper.receive.tokens import require_authentication
 from watchkeeper.settings import Settings
@@ -57,7 +55,7 @@ async def _run(
     otlp = HttpServer(
         http_app(keeper.receiver), tls.otlp if tls else None, turned_away=partial(keeper.receiver.turned_away, "http")
     )
-    stopping = _signals()
+    stopping = stop_signals()
     keeper.start()
     port = grpc.start()
     keeper.endpoints.update(_endpoints(settings, http_socket, otlp_socket, port))
@@ -79,21 +77,6 @@ async def _run(
         page.should_exit = otlp.should_exit = True
         await asyncio.to_thread(grpc.stop, GRACE_S)
         await asyncio.gather(*tasks, return_exceptions=True)
-
-
-def _signals() -> asyncio.Event:
-    """Give an event that the first SIGINT or SIGTERM sets; the second ends the process at once."""
-    stopping = asyncio.Event()
-    loop = asyncio.get_running_loop()
-
-    def stop() -> None:
-        if stopping.is_set():
-            os._exit(130)
-        stopping.set()
-
-    for number in (signal.SIGINT, signal.SIGTERM):
-        loop.add_signal_handler(number, stop)
-    return stopping
 
 
 def _endpoints(

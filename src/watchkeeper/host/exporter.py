@@ -9,12 +9,13 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import ThreadingHTTPServer
 
 import orjson
 
 from watchkeeper.errors import SettingError
 from watchkeeper.host.dcgm import CONTENT_TYPE, exposition
+from watchkeeper.host.scrape import ScrapeHandler
 from watchkeeper.host.survey import HostHealth
 
 
@@ -43,27 +44,16 @@ class Shared:
 def exporter(shared: Shared, host: str, port: int) -> ThreadingHTTPServer:
     """Make the server, bound and not yet serving; port 0 takes a free one."""
 
-    class Handler(BaseHTTPRequestHandler):
-        def do_GET(self) -> None:
-            path = self.path.partition("?")[0]
+    class Handler(ScrapeHandler):
+        def asked(self, path: str) -> None:
             if path == "/metrics":
-                self._answer(200, CONTENT_TYPE, exposition(shared.get()).encode())
+                self.answer(200, CONTENT_TYPE, exposition(shared.get()).encode())
             elif path == "/health":
                 state = shared.get().state.value
                 status = 503 if state in {"critical", "unknown"} else 200
-                self._answer(status, "application/json", orjson.dumps({"health": state}))
+                self.answer(status, "application/json", orjson.dumps({"health": state}))
             else:
-                self._answer(404, "text/plain; charset=utf-8", b"there are /metrics and /health\n")
-
-        def _answer(self, status: int, kind: str, body: bytes) -> None:
-            self.send_response(status)
-            self.send_header("Content-Type", kind)
-            self.send_header("Content-Length", str(len(body)))
-            self.end_headers()
-            self.wfile.write(body)
-
-        def log_message(self, *_: object) -> None:
-            """Scrapes are not worth a line each."""
+                self.answer(404, "text/plain; charset=utf-8", b"there are /metrics and /health\n")
 
     try:
         server = ThreadingHTTPServer((host, port), Handler)

@@ -9,6 +9,8 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import os
+import signal
 import socket
 from collections.abc import Iterator
 from typing import Any
@@ -42,6 +44,21 @@ def bind(address: str, port: int, setting: str) -> socket.socket:
         ) from error
     listener.setblocking(False)
     return listener
+
+
+def stop_signals() -> asyncio.Event:
+    """Give an event that the first SIGINT or SIGTERM sets; the second ends the process at once."""
+    stopping = asyncio.Event()
+    loop = asyncio.get_running_loop()
+
+    def stop() -> None:
+        if stopping.is_set():
+            os._exit(130)
+        stopping.set()
+
+    for number in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(number, stop)
+    return stopping
 
 
 class HttpServer(uvicorn.Server):
