@@ -16,7 +16,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from http.server import ThreadingHTTPServer
-from typing import Any
+from pathlib import Path
+from typing import Any, NamedTuple
 
 from watchkeeper.edge.counts import Counts
 from watchkeeper.edge.exposition import Sample, Tells, count_samples, reading_samples, state_server
@@ -26,6 +27,7 @@ from watchkeeper.edge.intake import LocalReceiver
 from watchkeeper.edge.link import Centre, Link
 from watchkeeper.edge.spool import Spool
 from watchkeeper.errors import SettingError, WatchkeeperError
+from watchkeeper.receive.tls import server_tls
 from watchkeeper.receive.tokens import is_loopback
 from watchkeeper.settings import Settings
 from watchkeeper.signals.signal import Signal
@@ -46,18 +48,22 @@ class AgentPlan:
     detect: bool = False
 
 
-def node_name(settings: Settings, certificate: str) -> str:
-    """Give the name of this node: the setting, else the name in its certificate, else the host's."""
+class NodeNames(NamedTuple):
+    """What this node is called: the name it gives itself, and all names in its certificate, None without one."""
+
+    own: str
+    certified: frozenset[str] | None
+
+
+def node_names(settings: Settings, certificate: str) -> NodeNames:
+    """Give the names of this node; its own is the setting, else that of its certificate, else the host's."""
     said = settings.text("edge_node_name")
-    if said:
-        return said
-    if certificate:
-        from pathlib import Path
+    if not certificate:
+        return NodeNames(said or socket.gethostname(), None)
+    from watchkeeper.receive.certs import common_name, names_of
 
-        from watchkeeper.receive.certs import common_name
-
-        return common_name(Path(certificate))
-    return socket.gethostname()
+    file = Path(certificate)
+    return NodeNames(said or common_name(file), names_of(file))
 
 
 class Agent:
@@ -67,7 +73,8 @@ class Agent:
         self.settings = settings
         self.plan = plan
         self.endpoints: dict[str, str] = {}
-        self.node = node_name(settings, plan.centre.certificate)
+        names = node_names(settings, plan.centre.certificate)
+        self.node = names.own
         self.counts = Counts()
         self._stopping = threading.Event()
         self._threads: list[threading.Thread] = []
@@ -96,15 +103,17 @@ class Agent:
             batch_age_s=settings.number("edge_batch_age_s"),
             pause_max_s=settings.number("edge_pause_s_max"),
         )
-        self.receiver = LocalReceiver(settings, self.spool, self.counts, self.node)
+        self.receiver = LocalReceiver(settings, self.spool, self.counts, self.node, names.certified)
         self._state: ThreadingHTTPServer | None = None
 
     def start(self) -> None:
         """Start to write, to forward, to collect, and to tell the state."""
         settings = self.settings
         host = settings.text("bind")
-        self._state = state_server(Tells(self.samples, self.state), host, settings.integer("edge_metrics_port"))
-        self.endpoints["metrics"] = f"http://{host}:{self._state.server_address[1]}/metrics"
+        tls = server_tls(settings)
+        tells, port = Tells(self.samples, self.state), settings.integer("edge_metrics_port")
+        self._state = state_server(tells, host, port, tls.page if tls else None)
+        self.endpoints["metrics"] = f"{'https' if tls else 'http'}://{host}:{self._state.server_address[1]}/metrics"
         self._spawn("edge-state", lambda: self._state.serve_forever(1.0) if self._state else None)
         if self.plan.debug:
             from watchkeeper.edge.debug import print_request
@@ -240,7 +249,6 @@ async def run(agent: Agent, on_ready: Callable[[Agent], None]) -> None:
     from watchkeeper.receive.grpc_server import GrpcServer
     from watchkeeper.receive.http import http_app
     from watchkeeper.receive.listen import HttpServer, bind, stop_signals
-    from watchkeeper.receive.tls import server_tls
 
     settings = agent.settings
     address = settings.text("bind")

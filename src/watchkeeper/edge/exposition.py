@@ -1,26 +1,31 @@
 """The agent's own port: /metrics for a Prometheus, /health and /ready for whoever watches over the agent.
 
-Enters: functions that tell the state. Leaves: HTTP answers in Prometheus's text format 0.0.4 and in JSON. Serves what
-the agent counts, the host's last readings and what detection on this node finds. Has no authentication and nothing
-secret in it; listens where the agent listens.
+Enters: functions that tell the state. Leaves: HTTP answers in Prometheus's text format 0.0.4 and in JSON, over TLS if
+the agent has a server certificate. Serves what the agent counts, the host's last readings and what detection on this
+node finds. Has no authentication and nothing secret in it; listens where the agent listens.
 """
 
 from __future__ import annotations
 
+import logging
 import re
+import socket
+import ssl
 from collections.abc import Callable, Iterable, Mapping
 from http.server import ThreadingHTTPServer
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import orjson
 
 from watchkeeper.edge.counts import EVENTS, Counts
 from watchkeeper.edge.host_metrics import Reading
 from watchkeeper.errors import SettingError
-from watchkeeper.host.scrape import ScrapeHandler
+from watchkeeper.host.scrape import IDLE_S, ScrapeHandler
+from watchkeeper.receive.tls_files import TlsContexts
 from watchkeeper.signals.signal import Signal
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
+_log = logging.getLogger(__name__)
 _ODD = re.compile(r"[^a-zA-Z0-9_]")
 _UNITS = {"s": "seconds", "By": "bytes", "1": "ratio"}
 
@@ -96,7 +101,33 @@ class Tells(NamedTuple):
     state: Callable[[], dict[str, object]]
 
 
-def state_server(tells: Tells, host: str, port: int) -> ThreadingHTTPServer:
+class StateServer(ThreadingHTTPServer):
+    """The server, with a thread for each connection; speaks TLS once it is given contexts."""
+
+    daemon_threads = True
+    tls: TlsContexts | None = None
+
+    def finish_request(self, request: socket.socket | tuple[bytes, socket.socket], client_address: Any) -> None:
+        """Shake hands, where there is TLS, and answer; in the connection's thread, for a peer may be slow to do so."""
+        if self.tls is None:
+            super().finish_request(request, client_address)
+            return
+        assert isinstance(request, socket.socket)
+        request.settimeout(IDLE_S)
+        try:
+            secured = self.tls.current().wrap_socket(request, server_side=True)
+        except (OSError, ValueError) as error:
+            _log.info("%s is turned away from /metrics: %s", client_address[0], error)
+            return
+        with secured:
+            try:
+                super().finish_request(secured, client_address)
+                secured.unwrap()
+            except (ssl.SSLError, OSError) as error:
+                _log.info("%s broke off: %s", client_address[0], error)
+
+
+def state_server(tells: Tells, host: str, port: int, tls: TlsContexts | None = None) -> ThreadingHTTPServer:
     """Make the server, bound and not yet serving; port 0 takes a free one. Raises SettingError when it is taken."""
 
     class Handler(ScrapeHandler):
@@ -111,11 +142,11 @@ def state_server(tells: Tells, host: str, port: int) -> ThreadingHTTPServer:
                 self.answer(404, "text/plain; charset=utf-8", b"there are /metrics, /health and /ready\n")
 
     try:
-        server = ThreadingHTTPServer((host, port), Handler)
+        server = StateServer((host, port), Handler)
     except OSError as error:
         raise SettingError(
             f"cannot listen on {host}:{port} ({error.strerror}); choose another port with "
             "--set edge_metrics_port=NUMBER"
         ) from error
-    server.daemon_threads = True
+    server.tls = tls
     return server
