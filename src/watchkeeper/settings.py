@@ -104,6 +104,7 @@ SETTINGS: tuple[Setting, ...] = (
     Setting("query_timeout_s", 30.0, "Time after which a query is stopped.", 0.05),
     Setting("query_rows_max", 10_000, "Rows that one answer holds at the most.", 1),
     Setting("templates_max", 100_000, "Log patterns kept; the least recently seen go first.", 100),
+    Setting("model_versions_max", 10, "Versions kept of each model, besides the active one and the one before it.", 2),
     Setting("detect_warmup_s", 600.0, "Telemetry of a service that is only learned from before anything is judged.", 0),
     Setting("detect_window_s", 10.0, "Length of the windows in which rates are counted.", 1),
     Setting("metric_warmup_s", 1800.0, "Metrics of a service that are only learned from before any is judged.", 0),

@@ -26,6 +26,7 @@ from watchkeeper.app.tail import Tail
 from watchkeeper.app.verdict import Verdict
 from watchkeeper.detect.base import LearningState
 from watchkeeper.gateway.api import create_api
+from watchkeeper.models.versions import ModelVersions
 from watchkeeper.patterns.base import Template
 from watchkeeper.receive.ledger import Ledger
 from watchkeeper.receive.receiver import Receiver
@@ -87,6 +88,7 @@ class Keeper:
             settings=self.settings,
             now_unix_ns=lambda: NOW,
         )
+        self.models = ModelVersions(self.metadata, home / "models", now_unix_ns=lambda: NOW)
         self.kept = Kept()
         self.receiver = Receiver(self.kept, self.ledger, self.tokens, self.settings)
         self.store = Tables()

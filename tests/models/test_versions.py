@@ -6,10 +6,12 @@ import tempfile
 from pathlib import Path
 
 import pytest
+from tests.store.telemetry import open_store
 
 from watchkeeper.errors import Conflict, NotFound, QueryError, StoreError
 from watchkeeper.models.card import Card
 from watchkeeper.models.versions import ModelVersions
+from watchkeeper.store.backup import restore
 from watchkeeper.store.metadata import Metadata
 
 NAME = "logs/default"
@@ -237,3 +239,24 @@ def test_killed_at_any_line_there_is_the_whole_version_or_nothing(tmp_path):
     kills, whole = map(int, done.stdout.split())
     assert kills > 100
     assert whole >= 2
+
+
+def test_a_backup_brings_versions_back(tmp_path):
+    with open_store(tmp_path / "home") as store:
+        versions = ModelVersions(store.metadata, tmp_path / "home" / "models")
+        publish(versions, "one")
+        publish(versions, "two")
+
+        def meanwhile(folder):
+            (folder / "model.txt").write_text("three")
+            store.backup(tmp_path / "copy")
+
+        versions.publish(NAME, meanwhile, Card("logs"), verify=read)
+    restore(tmp_path / "copy", tmp_path / "elsewhere")
+    with open_store(tmp_path / "elsewhere") as store:
+        versions = ModelVersions(store.metadata, tmp_path / "elsewhere" / "models")
+        assert [version.number for version in versions.list()] == [2, 1]
+        assert read(versions.active(NAME).folder) == "two"
+        assert versions.rollback(NAME, who="bob", why="noisy").number == 1
+        assert versions.problems == []
+        assert versions.sweep() == 0

@@ -34,6 +34,7 @@ from watchkeeper.app.versions import Versions
 from watchkeeper.detect.base import LearningState
 from watchkeeper.diagnose.incident import Incident, IncidentState
 from watchkeeper.diagnose.similar import Past
+from watchkeeper.models.versions import ModelVersions
 from watchkeeper.patterns.miner import TemplateMiner
 from watchkeeper.receive.decode import decode, decoder_name
 from watchkeeper.receive.ledger import Ledger
@@ -57,6 +58,7 @@ PAST_FINDINGS_MAX = 10
 LEDGER_EVERY_S = 1.0
 INCIDENTS_EVERY_S = 1.0
 RETENTION_EVERY_S = 60.0
+MODELS_EVERY_S = 1.0
 MEMORY_EVERY_S = 20.0
 LAG_DEGRADED_S = 30.0
 TOPOLOGY_NS = 3_600 * 10**9
@@ -135,6 +137,12 @@ class Watchkeeper:
         self.incidents.explainer = self.diagnoses.explain
         self.incidents.store.on_change(self.diagnoses.notice)
         self._checkpoints = Checkpoints(home / "state")
+        self.models = ModelVersions(
+            self.store.metadata,
+            home / "models",
+            now_unix_ns=self._now_unix_ns,
+            keep=settings.integer("model_versions_max"),
+        )
         self._housekeeping = Housekeeping(
             [
                 Task("ledger", LEDGER_EVERY_S, self.ledger.flush),
@@ -144,6 +152,7 @@ class Watchkeeper:
                 Task("retention of incidents", RETENTION_EVERY_S, self._delete_old_incidents),
                 Task("topology", CHECKPOINT_EVERY_S, self.topologies.flush),
                 Task("retention of the topology", RETENTION_EVERY_S, self._delete_old_topology),
+                Task("model versions", MODELS_EVERY_S, self.models.notice),
                 Task("checkpoint", CHECKPOINT_EVERY_S, self._checkpoint),
                 # Arrow keeps freed memory for itself; sealing and queries would leave hundreds of MiB behind.
                 Task("unused memory", MEMORY_EVERY_S, pa.default_memory_pool().release_unused),
@@ -152,6 +161,7 @@ class Watchkeeper:
 
     def start(self) -> None:
         """Take up learned state, judge what was stored but not yet judged, then begin to take telemetry."""
+        self.models.sweep()
         learned = self._checkpoints.load(self._pipeline.load)
         self._pipeline.sequence = learned
         self.incidents.catch_up(self._topology())
@@ -233,7 +243,11 @@ class Watchkeeper:
 
     def _problems(self, lag_s: float, failures: int, last_failure: str, quarantined: list[str]) -> list[str]:
         problems = [*self._checkpoints.problems, *self._housekeeping.problems(), *quarantined]
-        problems += [*([self.changes.problem] if self.changes.problem else []), *self.notifier.problems()]
+        problems += [
+            *self.models.problems,
+            *([self.changes.problem] if self.changes.problem else []),
+            *self.notifier.problems(),
+        ]
         if lag_s > LAG_DEGRADED_S:
             problems.append(f"detection is {lag_s:.0f} s behind what is received; lower the load or add cores")
         if failures:

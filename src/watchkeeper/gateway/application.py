@@ -17,6 +17,7 @@ from watchkeeper.app.diagnosis import Diagnoses
 from watchkeeper.app.incidents import Incidents
 from watchkeeper.app.silences import Silences
 from watchkeeper.detect.base import LearningState
+from watchkeeper.models.versions import ModelVersions
 from watchkeeper.patterns.base import Template
 from watchkeeper.receive.ledger import LedgerRow, TurnedAwayRow
 from watchkeeper.receive.receiver import Receiver
@@ -106,6 +107,7 @@ class WatchkeeperLike(Protocol):
     changes: Changes
     diagnoses: Diagnoses
     silences: Silences
+    models: ModelVersions
 
     def publish(self, findings: list[Finding]) -> None:
         """Keep findings that came from outside, and let them become incidents where they do."""

@@ -1,8 +1,9 @@
 """Backup and restore: a consistent, verified copy of a whole store, taken while it is in use.
 
 Enters: an open store, a target (a new folder, or a file that ends in `.tar`). Leaves: FORMAT, the catalog and metadata
-(SQLite's own copy), the log, the segments that count, and BACKUP.json with the size and checksum of each file. Upkeep
-pauses only while the catalog and the log are copied; segments never change. `restore` verifies first.
+(SQLite's own copy), the log, learned state, the versions of models, the segments that count, and BACKUP.json with the
+size and checksum of each file. Upkeep pauses only while the catalog and the log are copied; segments and versions never
+change. `restore` verifies first.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ import tarfile
 import tempfile
 import time
 from collections.abc import Iterator
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -83,7 +84,9 @@ def _copy(
         snapshot = view.snapshot(Signal)
         shutil.copyfile(layout.format, folder / layout.format.name)
         catalog.copy_to(folder / layout.catalog.name)
-        metadata.copy_to(folder / layout.metadata.name)
+        with metadata.transaction():  # so that no version of a model gets its row between the two
+            metadata.copy_to(folder / layout.metadata.name)
+            _link_tree(layout.models, folder / layout.models.name)
         (folder / layout.wal.name).mkdir()
         for file in wal.list_files(layout.wal):
             shutil.copyfile(file, folder / layout.wal.name / file.name)
@@ -103,6 +106,17 @@ def _copy(
     (folder / MANIFEST).write_text(json.dumps({"created_unix_ns": created, "files": told}, indent=1), encoding="utf-8")
     sync_file(folder / MANIFEST)
     return {"files": len(files), "bytes": sum(f["bytes"] for f in told.values()), "created_unix_ns": created}
+
+
+def _link_tree(source: Path, place: Path) -> None:
+    """Link every file of a folder whose files never change; those that are deleted or being written are left out."""
+    for file in sorted(source.rglob("*")):
+        relative = file.relative_to(source)
+        if any(part.startswith(".") for part in relative.parts) or not file.is_file():
+            continue
+        (place / relative).parent.mkdir(parents=True, exist_ok=True)
+        with suppress(FileNotFoundError):
+            _link_or_copy(file, place / relative)
 
 
 def _link_or_copy(source: Path, place: Path) -> None:

@@ -7,6 +7,7 @@
     <home>/catalog.sqlite    which segments count, which log files are sealed, which requests were seen lately
     <home>/metadata.sqlite   everything that is not telemetry
     <home>/state/            learned state; not the store's, but a backup takes it along
+    <home>/models/           versions of models; not the store's either, and in the backup too
     <home>/quarantine/       what could not be read, each with a `.why` file beside it
 
 Only `telemetry/` is ever readable by users' SQL. Does not read or write telemetry.
@@ -65,6 +66,11 @@ class Layout:
     def state(self) -> Path:
         """Give the folder of learned state, which others write."""
         return self.home / "state"
+
+    @property
+    def models(self) -> Path:
+        """Give the folder of model versions, which others write."""
+        return self.home / "models"
 
     @property
     def quarantine(self) -> Path:
