@@ -1,7 +1,7 @@
 """What the agent counts, of each signal, so that nothing it takes in, leaves out or sends on goes unsaid.
 
 Enters: one call an event, from any thread. Leaves: rows for /metrics, and the totals that go to the centre with each
-batch. The totals of what was left out live as long as the stream: the forwarder keeps them with its place on disk.
+batch. The totals of what was left out go on over restarts: the forwarder keeps them with its place on disk.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ EVENTS: dict[str, str] = {
 
 
 class LeftOut(NamedTuple):
-    """Totals since the stream began: records dropped, records refused."""
+    """Totals since the agent's first start: records that will never come, dead letters among them; records refused."""
 
     dropped: int
     refused: int
@@ -54,13 +54,12 @@ class Counts:
             return self._counts[event, signal]
 
     def resume(self, signal: Signal, before: LeftOut) -> None:
-        """Take up the totals of earlier processes of this stream."""
+        """Take up the totals of earlier processes."""
         self._before[signal] = before
 
     def left_out(self, signal: Signal) -> LeftOut:
-        """Give the totals of what was left out since the stream began."""
+        """Give the totals of what was left out since the agent's first start."""
         before = self._before.get(signal, LeftOut(0, 0))
         with self._lock:
-            return LeftOut(
-                before.dropped + self._counts["dropped", signal], before.refused + self._counts["refused", signal]
-            )
+            gone = self._counts["dropped", signal] + self._counts["dead_letters", signal]
+            return LeftOut(before.dropped + gone, before.refused + self._counts["refused", signal])

@@ -10,7 +10,6 @@ from __future__ import annotations
 import json
 import logging
 import random
-import secrets
 import threading
 import time
 from collections.abc import Callable
@@ -20,13 +19,13 @@ from typing import Any, NamedTuple
 from watchkeeper.edge.counts import Counts, LeftOut
 from watchkeeper.edge.intake import count_records, parse
 from watchkeeper.edge.link import Answer, Link
+from watchkeeper.edge.places import Place, Places
 from watchkeeper.edge.spool import Spool
-from watchkeeper.errors import CertificateError, MalformedTelemetry, NewerFormat, StoreError, Unreachable
+from watchkeeper.errors import CertificateError, MalformedTelemetry, Unreachable
 from watchkeeper.receive.batch_mark import Mark, write_mark
 from watchkeeper.signals.signal import Signal
 from watchkeeper.store.layout import write_durably
 
-SCHEMA_VERSION = 1
 BATCH_BYTES_MAX = 4 << 20
 PAUSE_MIN_S = 0.25
 PAUSE_MAX_S = 30.0
@@ -36,17 +35,6 @@ DEAD_LETTERS_MAX = 1000
 _POISON = {400, 413, 415, 422}
 
 _log = logging.getLogger(__name__)
-
-
-class Place(NamedTuple):
-    """How far a signal is: all up to `done` is settled; a batch that ends at `upto` was begun when that is higher.
-
-    `left_out` are the totals that the begun batch tells.
-    """
-
-    done: int = 0
-    upto: int = 0
-    left_out: LeftOut = LeftOut(0, 0)
 
 
 class _Batch(NamedTuple):
@@ -75,7 +63,6 @@ class Forwarder:
         self._spool = spool
         self._link = link
         self._counts = counts
-        self._file = folder / "places.json"
         self._dead = folder / "dead-letters"
         self._batch_records = batch_records
         self._batch_age_s = batch_age_s
@@ -86,11 +73,14 @@ class Forwarder:
         self._told: dict[Signal, LeftOut] = {}
         self._single_until: dict[Signal, int] = {}
         self.reached: bool | None = None
-        self.stream, self._places = self._load()
-        for signal, place in self._places.items():
-            spool.resume(signal, place.done)
+        self._places = Places(folder / "places.json")
+        for signal in Signal:
+            place = self._places.get(signal)
+            counts.resume(signal, self._places.left_out[signal])
             self._told[signal] = place.left_out
-        self._saved_left_out = self._left_out()
+            self._places.open_stream(signal, spool.resume(signal, place.done))
+        # Before anything is taken in: what this process takes in must never be counted to an earlier one's stream.
+        self._save()
         self._thread = threading.Thread(target=self._run, name="edge-forwarder", daemon=True)
 
     def start(self) -> None:
@@ -112,41 +102,11 @@ class Forwarder:
         if not self._thread.is_alive():
             self._link.close()
 
-    def _load(self) -> tuple[str, dict[Signal, Place]]:
-        try:
-            data = json.loads(self._file.read_bytes())
-        except FileNotFoundError:
-            return secrets.token_hex(16), {signal: Place() for signal in Signal}
-        except (OSError, ValueError) as error:
-            raise StoreError(
-                f"{self._file} cannot be read ({error}); without it batches may be sent twice. Move the folder "
-                f"{self._file.parent} away to begin a new stream"
-            ) from error
-        if data["schema_version"] > SCHEMA_VERSION:
-            raise NewerFormat(f"{self._file} was written by a newer Watchkeeper; upgrade this one")
-        for signal in Signal:
-            row = data["left_out"][signal.value]
-            self._counts.resume(signal, LeftOut(row["dropped"], row["refused"]))
-        places = {
-            signal: Place(row["done"], row["upto"], LeftOut(row["dropped"], row["refused"]))
-            for signal in Signal
-            for row in [data["places"][signal.value]]
-        }
-        return data["stream"], places
-
     def _left_out(self) -> dict[Signal, LeftOut]:
         return {signal: self._counts.left_out(signal) for signal in Signal}
 
     def _save(self) -> None:
-        left_out = self._left_out()
-        rows = {
-            signal.value: {"done": place.done, "upto": place.upto, **place.left_out._asdict()}
-            for signal, place in self._places.items()
-        }
-        totals = {signal.value: each._asdict() for signal, each in left_out.items()}
-        data = {"schema_version": SCHEMA_VERSION, "stream": self.stream, "places": rows, "left_out": totals}
-        write_durably(self._file, json.dumps(data).encode())
-        self._saved_left_out = left_out
+        self._places.save(self._left_out())
 
     def _run(self) -> None:
         failures = 0
@@ -178,7 +138,7 @@ class Forwarder:
             self._keep_left_out()
 
     def _keep_left_out(self) -> None:
-        if self._left_out() != self._saved_left_out:
+        if self._left_out() != self._places.left_out:
             self._save()
 
     def _due_in_s(self, signal: Signal) -> float:
@@ -187,7 +147,7 @@ class Forwarder:
 
     def _next(self, signal: Signal) -> _Batch | None:
         """Give the batch to send now: the one that was begun, else a new one if it is due, its bounds on disk."""
-        place = self._places[signal]
+        place = self._places.get(signal)
         if place.upto > place.done:
             return self._compose(signal, place)
         waiting = self._spool.waiting(signal)
@@ -201,30 +161,30 @@ class Forwarder:
         upto = self._bound(signal, place.done)
         if upto == place.done:
             # Nothing of what the files hold can be read: it is damage, told already.
-            self._places[signal] = Place(last, last, place.left_out)
+            self._places.put(signal, Place(last, last, place.position, place.left_out))
             self._save()
             self._spool.forwarded(signal, last, 0)
             return None
-        place = Place(place.done, upto, self._counts.left_out(signal))
-        self._places[signal] = place
+        place = self._places.begin(signal, upto, self._counts.left_out(signal))
         self._save()
         return self._compose(signal, place)
 
     def _report(self, signal: Signal, place: Place) -> _Batch:
         """Give a batch without records, to tell what was left out when there is nothing else to send."""
         left_out = self._counts.left_out(signal)
-        self._places[signal] = place._replace(left_out=left_out)
-        return _Batch(signal, place.done, 0, 0, write_mark(Mark(self._name(signal), place.done, *left_out)))
-
-    def _name(self, signal: Signal) -> str:
-        return f"{self.stream}/{signal.value}"
+        self._places.put(signal, place._replace(left_out=left_out))
+        stream, _ = self._places.stretch_of(signal, place.done)
+        return _Batch(signal, place.done, 0, 0, write_mark(Mark(stream, place.position, *left_out)))
 
     def _bound(self, signal: Signal, after: int) -> int:
-        """Give where a new batch ends: at its bounds of records and bytes, or where the spool does."""
+        """Give where a new batch ends: at its bounds of records and bytes, or where its stream or the spool does."""
         upto, records, size = after, 0, 0
+        end: int | None = None
         single = self._single_until.get(signal, 0) > after
         for entry in self._spool.entries(signal, after):
-            if upto > after and (single or size + len(entry.payload) > BATCH_BYTES_MAX):
+            if upto == after:
+                _, end = self._places.stretch_of(signal, entry.sequence)
+            elif single or size + len(entry.payload) > BATCH_BYTES_MAX or (end is not None and entry.sequence > end):
                 break
             upto, size = entry.sequence, size + len(entry.payload)
             records += _count(signal, entry.payload)
@@ -234,7 +194,8 @@ class Forwarder:
 
     def _compose(self, signal: Signal, place: Place) -> _Batch:
         """Put the batch together; requests of protobuf are joined by writing one behind the other."""
-        mark = Mark(self._name(signal), place.upto, *place.left_out)
+        stream, _ = self._places.stretch_of(signal, place.upto)
+        mark = Mark(stream, place.position, *place.left_out)
         pieces = [write_mark(mark)]
         records = 0
         for entry in self._spool.entries(signal, place.done):
@@ -258,6 +219,8 @@ class Forwarder:
         if 200 <= answer.status < 300:
             self.reached = True
             self._counts.last_error = ""
+            if self._set_back(batch, answer):
+                return 0.0
             rejected = min(answer.rejected, batch.records)
             self._counts.add("forwarded", batch.signal, batch.records - rejected)
             if rejected:
@@ -273,16 +236,38 @@ class Forwarder:
         _log.warning("the centre answered %d and is asked again: %s", answer.status, answer.message)
         return max(pause_s, answer.retry_after_s)
 
+    def _set_back(self, batch: _Batch, answer: Answer) -> bool:
+        """Tell whether the centre took a new batch for an old one, for it is further in this stream than we are.
+
+        That is so for an agent whose memory was set back while it ran. What it has is sent again in a new stream; what
+        it had before it was set back may then be stored twice, rather than what came since be lost. Of a stream of an
+        earlier start all was on disk when that was copied, so there the centre is right.
+        """
+        place = self._places.get(batch.signal)
+        if not batch.entries or answer.position in {0, place.position}:
+            return False
+        if self._places.stretch_of(batch.signal, batch.upto)[1] is not None:
+            return False
+        _log.warning(
+            "the centre is at place %d of this stream of %s and we are at %d: this agent was set back to an older "
+            "state; it sends what it has in a new stream",
+            *(answer.position, batch.signal, place.position),
+        )
+        self._places.open_stream(batch.signal, place.done + 1)
+        self._places.put(batch.signal, place._replace(upto=place.done))
+        self._save()
+        return True
+
     def _poison(self, batch: _Batch, answer: Answer) -> None:
         """Set a batch aside that the centre can never take; of several requests only the bad one, by sending each."""
-        place = self._places[batch.signal]
+        place = self._places.get(batch.signal)
         if batch.entries > 1:
             self._single_until[batch.signal] = batch.upto
-            self._places[batch.signal] = place._replace(upto=place.done)
+            self._places.put(batch.signal, place._replace(upto=place.done))
             self._save()
             return
         self._dead.mkdir(parents=True, exist_ok=True, mode=0o700)
-        name = f"{self.stream[:8]}-{batch.signal.value}-{batch.upto:020d}"
+        name = f"{self._places.agent[:8]}-{batch.signal.value}-{batch.upto:020d}"
         reason = {"status": answer.status, "message": answer.message, "records": batch.records}
         write_durably(self._dead / f"{name}.json", json.dumps(reason).encode())
         write_durably(self._dead / f"{name}.pb", batch.payload)
@@ -294,9 +279,9 @@ class Forwarder:
         self._settled(batch)
 
     def _settled(self, batch: _Batch) -> None:
-        place = self._places[batch.signal]
+        place = self._places.get(batch.signal)
         self._told[batch.signal] = place.left_out
-        self._places[batch.signal] = Place(batch.upto, batch.upto, place.left_out)
+        self._places.put(batch.signal, place._replace(done=batch.upto, upto=batch.upto))
         self._spool.forwarded(batch.signal, batch.upto, batch.records)
 
     def _fail(self, message: str) -> None:
@@ -305,7 +290,7 @@ class Forwarder:
 
     def status(self) -> dict[str, Any]:
         """Tell whether the centre answers (None: not tried yet) and how far each signal is."""
-        return {"reached": self.reached, "done": {signal.value: each.done for signal, each in self._places.items()}}
+        return {"reached": self.reached, "done": {signal.value: self._places.get(signal).done for signal in Signal}}
 
 
 def _count(signal: Signal, payload: bytes) -> int:

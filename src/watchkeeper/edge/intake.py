@@ -28,6 +28,8 @@ from watchkeeper.signals.signal import Signal
 
 HOST_NAME = "host.name"
 SAID = "watchkeeper.host.name.said"
+KUBERNETES_NODE = "k8s.node.name"
+KUBERNETES_SAID = "watchkeeper.k8s.node.name.said"
 OWN = "agent"
 
 _log = logging.getLogger(__name__)
@@ -42,13 +44,16 @@ _RECORDS = {Signal.LOGS: "log_records", Signal.METRICS: "metrics", Signal.SPANS:
 class LocalReceiver:
     """Takes requests in for the spool; thread-safe. `on_seen` is called with every request that is new and durable."""
 
-    def __init__(self, settings: Settings, spool: Spool, counts: Counts, node: str) -> None:
+    def __init__(
+        self, settings: Settings, spool: Spool, counts: Counts, node: str, names: frozenset[str] | None = None
+    ) -> None:
         self.settings = settings
         self.retry_after_s = settings.number("retry_after_s")
         self.budget = Budget(settings.integer("queue_bytes_max"), self.retry_after_s)
         self.spool = spool
         self.counts = counts
         self.node = node
+        self.names = names
         self.on_seen: list[Seen] = []
         self._open = is_loopback(settings.text("bind")) or settings.flag("insecure")
 
@@ -66,13 +71,18 @@ class LocalReceiver:
     def keep(self, signal: Signal, payload: bytes, source: str, *, again: bool = False) -> bool:
         """Keep what the agent itself collected, in protobuf; False when the spool has no room for it.
 
-        It counts as dropped then, unless its source keeps it and it comes `again`.
+        It counts as dropped then, unless its source keeps it and it comes `again`. What could never be kept counts as
+        dropped and is done with.
         """
         message = parse(signal, payload)
         records = count_records(signal, message)
-        name_node(signal, message, self.node)
+        name_node(signal, message, self.node, self.names)
         try:
             duplicate = self.spool.append(signal, source, message.SerializeToString(), records).result()
+        except TooLarge as error:
+            self.counts.add("dropped", signal, records)
+            self.counts.last_error = str(error)
+            return True
         except Refused as error:
             if not again:
                 self.counts.add("dropped", signal, records)
@@ -126,7 +136,7 @@ class LocalIntake:
             self._counted = True
             outcome.set_result(Outcome(0, 0, 0, ""))
             return outcome
-        if name_node(signal, message, receiver.node) or encoding != "protobuf":
+        if name_node(signal, message, receiver.node, receiver.names) or encoding != "protobuf":
             payload = message.SerializeToString()
         try:
             stored = receiver.spool.append(signal, self._sender, payload, records)
@@ -187,18 +197,24 @@ def _points(metric: Any) -> int:
     return len(getattr(metric, kind).data_points) if kind else 0
 
 
-def name_node(signal: Signal, message: Any, node: str) -> bool:
-    """Say in every resource which node it comes from; gives whether anything was changed."""
+def name_node(signal: Signal, message: Any, node: str, names: frozenset[str] | None = None) -> bool:
+    """Say in every resource which node it comes from; gives whether anything was changed.
+
+    `names` are those in this node's certificate, None without one: another name of a Kubernetes node is set aside then,
+    for the centre would turn the whole batch away.
+    """
     changed = False
     for group in getattr(message, _GROUPS[signal]):
         attributes = group.resource.attributes
-        said = next((each for each in attributes if each.key == HOST_NAME), None)
-        if said is None:
+        told = {each.key: each for each in attributes if each.key in {HOST_NAME, KUBERNETES_NODE}}
+        if HOST_NAME not in told:
             attributes.add(key=HOST_NAME).value.string_value = node
-        elif said.value.string_value != node:
-            attributes.add(key=SAID).value.CopyFrom(said.value)
-            said.value.string_value = node
-        else:
-            continue
-        changed = True
+            changed = True
+        elif told[HOST_NAME].value.string_value != node:
+            attributes.add(key=SAID).value.CopyFrom(told[HOST_NAME].value)
+            told[HOST_NAME].value.string_value = node
+            changed = True
+        other = told.get(KUBERNETES_NODE)
+        if other is not None and names is not None and other.value.string_value not in names:
+            other.key, changed = KUBERNETES_SAID, True
     return changed

@@ -18,6 +18,7 @@ from urllib.parse import SplitResult, urlsplit
 from watchkeeper.edge.otlp import read_error, read_response
 from watchkeeper.edge.sender import retry_after_s
 from watchkeeper.errors import CertificateError, SettingError, Unreachable
+from watchkeeper.receive.batch_mark import POSITION_HEADER
 from watchkeeper.signals.signal import Signal
 from watchkeeper.version import __version__
 
@@ -49,12 +50,16 @@ class Centre:
 
 
 class Answer(NamedTuple):
-    """What the centre said: HTTP status, why, records told back of a batch that it took, seconds it asks to wait."""
+    """What the centre said: HTTP status, why, records told back of a batch that it took, seconds it asks to wait.
+
+    `position` is where the batch's stream is, told of a batch that it took for an old one by its place; 0 else.
+    """
 
     status: int
     message: str
     rejected: int = 0
     retry_after_s: float = 0.0
+    position: int = 0
 
 
 class Link:
@@ -108,7 +113,9 @@ class Link:
         kind = response.getheader("content-type", "")
         if 200 <= response.status < 300:
             partial = read_response(answer, kind)
-            return Answer(response.status, partial.message, max(0, partial.rejected))
+            position = response.getheader(POSITION_HEADER, "")
+            known = int(position) if position.isascii() and position.isdigit() else 0
+            return Answer(response.status, partial.message, max(0, partial.rejected), position=known)
         wait_s = retry_after_s(response.getheader("retry-after", ""), now_s=time.time())
         return Answer(response.status, read_error(answer, kind), retry_after_s=wait_s)
 

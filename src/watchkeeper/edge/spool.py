@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from watchkeeper.edge.lane import Lane, entries_of
-from watchkeeper.errors import DiskNearlyFull, QueueFull, StoreError
+from watchkeeper.errors import DiskNearlyFull, QueueFull, StoreError, TooLarge
 from watchkeeper.signals.signal import Signal
 from watchkeeper.store.dedup import Dedup, content_hash
 from watchkeeper.store.entry import Entry
@@ -99,13 +99,14 @@ class Spool:
             state.dedup.arrive(record.content_hash, record.entry.sequence, record.entry.received_unix_ns)
         state.next = state.known_from = state.lane.last + 1
 
-    def resume(self, signal: Signal, forwarded: int) -> None:
-        """Note, before `start`, how far an earlier process had forwarded."""
+    def resume(self, signal: Signal, forwarded: int) -> int:
+        """Note, before `start`, how far an earlier process had forwarded; gives the sequence of the next entry."""
         state = self._states[signal]
         state.forwarded = forwarded
         state.next = state.known_from = max(state.next, forwarded + 1)
         if state.lane.last > forwarded:
             state.since_s = self._monotonic()
+        return state.next
 
     def start(self) -> None:
         """Start the thread that writes."""
@@ -136,7 +137,8 @@ class Spool:
     def append(self, signal: Signal, sender: str, payload: bytes, records: int) -> Future[bool]:
         """Store one request in protobuf; the future is set once it is durable, to True when it was stored before.
 
-        Raises QueueFull at the cap, or sets DiskNearlyFull when the disk refuses; nothing is stored then.
+        Raises QueueFull at the cap, TooLarge for what could never be stored below it, or sets DiskNearlyFull when the
+        disk refuses; nothing is stored then.
         """
         future: Future[bool] = Future()
         future.set_running_or_notify_cancel()
@@ -165,6 +167,11 @@ class Spool:
 
     def _make_room(self, size: int) -> None:
         """Delete what went on already if that makes room for `size` bytes; raises QueueFull when it does not."""
+        if size > self._bytes_max:
+            raise TooLarge(
+                f"the request is of {size} bytes and the spool holds {self._bytes_max} at most (edge_spool_bytes_max); "
+                "send smaller batches"
+            )
         wanted = (
             sum(state.lane.size_bytes for state in self._states.values()) + self._queued_bytes + size - self._bytes_max
         )

@@ -4,7 +4,7 @@
 
 It is plain OTLP, so other collectors pass over it, and it stands in the bytes that the write-ahead log keeps: whoever
 replays them knows again what was stored. `position` rises with each batch of a stream; `dropped` and `refused` are
-totals since the stream began, so a report that is lost or told twice changes nothing. Does not store or count.
+totals of the agent, so a report that is lost or told twice changes nothing. Does not store or count.
 """
 
 from __future__ import annotations
@@ -20,6 +20,9 @@ STREAM = "watchkeeper.batch.stream"
 POSITION = "watchkeeper.batch.position"
 DROPPED = "watchkeeper.batch.dropped"
 REFUSED = "watchkeeper.batch.refused"
+POSITION_HEADER = "watchkeeper-stream-position"
+"""Header of the answer to a batch that was passed over for its place: where the stream is. An agent that was set back
+to an older state learns from it that new telemetry was taken for old."""
 
 _MARK_BYTES_MAX = 1024
 STREAM_CHARACTERS_MAX = 64

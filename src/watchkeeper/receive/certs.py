@@ -167,6 +167,11 @@ def common_name(file: Path) -> str:
     return str(names[0].value)
 
 
+def names_of(file: Path) -> frozenset[str]:
+    """Give all names that a certificate in a PEM file carries: those by which its owner may speak of itself."""
+    return frozenset({common_name(file), *_alternatives(_load(file))})
+
+
 def _load(file: Path) -> x509.Certificate:
     try:
         return x509.load_pem_x509_certificate(file.read_bytes())

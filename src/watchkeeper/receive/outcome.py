@@ -18,12 +18,16 @@ ACKNOWLEDGE_TIMEOUT_S = 60.0
 
 
 class Outcome(NamedTuple):
-    """What became of a request that is acknowledged: records stored, told back as bad (and why), stored before."""
+    """What became of a request that is acknowledged: records stored, told back as bad (and why), stored before.
+
+    `position` is where its stream is, of an agent's batch that was passed over for its place in it; 0 else.
+    """
 
     accepted: int
     rejected: int
     deduplicated: int
     reason: str
+    position: int = 0
 
 
 class Taking(Protocol):

@@ -179,15 +179,15 @@ class Intake:
         if error is None:
             if stored.result().duplicate:
                 done = done._replace(accepted=0, deduplicated=done.accepted)
-            self._finish(outcome, done)
+            self._finish(outcome, done, stored.result().position)
             return
         refusal = error if isinstance(error, Refused) else self._fault(error)
         self.failed(refusal, records=done.accepted, size=done.bytes)
         outcome.set_exception(refusal)
 
-    def _finish(self, outcome: Future[Outcome], done: Count) -> None:
+    def _finish(self, outcome: Future[Outcome], done: Count, position: int = 0) -> None:
         self._count(done)
-        outcome.set_result(Outcome(done.accepted, done.rejected, done.deduplicated, done.error))
+        outcome.set_result(Outcome(done.accepted, done.rejected, done.deduplicated, done.error, position))
 
     def _fault(self, error: BaseException) -> InternalFault:
         log.error("taking in %s from %s failed", self._signal.value, self.sender, exc_info=error)

@@ -117,10 +117,12 @@ class Committer:
             if self._stopping:
                 raise StoreError("the store is closed; open it again")
             stored = self._dedup.stored(key, received_unix_ns)
-            if stored is None and position is not None:
-                stored = self._dedup.passed(position)
             if stored is not None:
                 future.set_result(Appended(stored, duplicate=True))
+                return future
+            if position is not None and (passed := self._dedup.passed(position)) is not None:
+                place, stored = passed
+                future.set_result(Appended(stored, duplicate=True, position=place))
                 return future
             flying = self._dedup.flying(key)
             if flying is not None:

@@ -53,10 +53,10 @@ class Dedup(Generic[P]):
         found = self._stored.get(key)
         return found[0] if found is not None and now_unix_ns - found[1] < self.window_ns else None
 
-    def passed(self, position: Position) -> int | None:
-        """Give the sequence of the last batch of a stream if that is at this place or beyond: this one was stored."""
+    def passed(self, position: Position) -> tuple[int, int] | None:
+        """Give place and sequence of the last batch of a stream if it is here or beyond: this one was stored."""
         found = self._places.get(position.stream)
-        return found[1] if found is not None and position.place <= found[0] else None
+        return found if found is not None and position.place <= found[0] else None
 
     def reach(self, position: Position, sequence: int) -> None:
         """Note that a batch of a stream is stored, for as long as the stream is heard of."""

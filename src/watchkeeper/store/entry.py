@@ -26,10 +26,14 @@ class Entry(NamedTuple):
 
 
 class Appended(NamedTuple):
-    """The answer to an append: the sequence of the stored batch; `duplicate` when it had been stored before."""
+    """The answer to an append: the sequence of the stored batch; `duplicate` when it had been stored before.
+
+    `position` is where its stream is, of a batch that was known by its place in one; 0 else.
+    """
 
     sequence: int
     duplicate: bool
+    position: int = 0
 
 
 class Recovered(NamedTuple):
