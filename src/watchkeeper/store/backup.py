@@ -97,7 +97,7 @@ def _copy(
             for segment in segments:
                 place = folder / layout.telemetry.name / segment.path
                 place.parent.mkdir(parents=True, exist_ok=True)
-                _link_or_copy(layout.telemetry / segment.path, place)
+                link_or_copy(layout.telemetry / segment.path, place)
     files = sorted(file for file in folder.rglob("*") if file.is_file())
     told = {str(f.relative_to(folder)): {"bytes": f.stat().st_size, "crc32": checksum(f)} for f in files}
     created = time.time_ns()
@@ -116,10 +116,10 @@ def _link_tree(source: Path, place: Path) -> None:
             continue
         (place / relative).parent.mkdir(parents=True, exist_ok=True)
         with suppress(FileNotFoundError):
-            _link_or_copy(file, place / relative)
+            link_or_copy(file, place / relative)
 
 
-def _link_or_copy(source: Path, place: Path) -> None:
+def link_or_copy(source: Path, place: Path) -> None:
     """Link where that is possible: a segment never changes, so the copy costs nothing."""
     try:
         os.link(source, place)

@@ -24,7 +24,7 @@ import pyarrow as pa
 from watchkeeper.errors import DiskNearlyFull, StoreError
 from watchkeeper.settings import Settings
 from watchkeeper.signals.schema import Signal
-from watchkeeper.store import backup, compaction, recovery, retention
+from watchkeeper.store import backup, compaction, frozen, recovery, retention
 from watchkeeper.store import segments as files
 from watchkeeper.store.catalog import Catalog
 from watchkeeper.store.committer import Committer, OnDurable, Request
@@ -213,6 +213,11 @@ class Store:
     def backup(self, target: Path) -> backup.BackupReport:
         """Write a verified copy of everything into a new folder, or a tar file (`.tar`), while the store is in use."""
         return backup.backup(self._layout, self._catalog, self.metadata, self._view, target, pause=self._upkeep_lock)
+
+    def freeze(self, signal: Signal, folder: Path, time_range_unix_ns: TimeRange) -> frozen.Frozen:
+        """Put all that may hold rows of a time range (inclusive) into a folder, for another process; raises OSError."""
+        snapshot = self._view.snapshot([signal], time_range_unix_ns)
+        return frozen.freeze(self._layout.telemetry, snapshot, signal, folder)
 
     def close(self) -> None:
         """Commit what waits and close; what is not sealed stays in the log for the next opening."""
