@@ -39,6 +39,8 @@ from watchkeeper.patterns.miner import TemplateMiner
 from watchkeeper.receive.decode import decode, decoder_name
 from watchkeeper.receive.ledger import Ledger
 from watchkeeper.receive.receiver import Receiver
+from watchkeeper.receive.remote_write.endpoint import RemoteWrite
+from watchkeeper.receive.remote_write.known import Known
 from watchkeeper.receive.tokens import Tokens
 from watchkeeper.settings import DAY_S, Settings
 from watchkeeper.signals.finding import Finding
@@ -89,6 +91,7 @@ class Watchkeeper:
         self.ledger = Ledger(self.store.metadata)
         self.findings = FindingStore(self.store.metadata)
         self.receiver = Receiver(self.store, self.ledger, self.tokens, settings)
+        self.remote_write = RemoteWrite(self.receiver, Known(self.store.metadata))
         self.changes = Changes(self.store.metadata)
         self.silences = Silences(self.store.metadata, now_unix_ns=self._now_unix_ns)
         self.notifier = Notifier(

@@ -53,7 +53,9 @@ async def _run(
     api = create_api(keeper)
     page = HttpServer(api, tls.page if tls else None)
     otlp = HttpServer(
-        http_app(keeper.receiver), tls.otlp if tls else None, turned_away=partial(keeper.receiver.turned_away, "http")
+        http_app(keeper.receiver, keeper.remote_write),
+        tls.otlp if tls else None,
+        turned_away=partial(keeper.receiver.turned_away, "http"),
     )
     stopping = stop_signals()
     keeper.start()

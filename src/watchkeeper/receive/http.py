@@ -8,39 +8,36 @@ only reads and writes: decompression and decoding run in threads. Does not know 
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import json
 import logging
 import os
-from collections.abc import Awaitable, Callable, MutableMapping
+from collections.abc import MutableMapping
 from concurrent.futures import Future, ThreadPoolExecutor
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from watchkeeper.errors import InternalFault, MalformedTelemetry, TooLarge, UnsupportedEncoding, WatchkeeperError
+from watchkeeper.receive.batch_mark import POSITION_HEADER
 from watchkeeper.receive.compression import ENCODINGS, decompress, known_encoding
 from watchkeeper.receive.http_answer import Answer, Send
+from watchkeeper.receive.http_body import READ_TIMEOUT_S, BodyReader, Disconnected, Receive, linger
 from watchkeeper.receive.outcome import ACKNOWLEDGE_TIMEOUT_S, Outcome, Takes, Taking
 from watchkeeper.receive.peer import UNKNOWN_ADDRESS, Certificate, Peer, bearer_secret
 from watchkeeper.receive.status_proto import JSON_TYPE, PROTOBUF_TYPE, success
 from watchkeeper.signals.signal import Signal
 
+if TYPE_CHECKING:
+    from watchkeeper.receive.remote_write.endpoint import RemoteWrite
+
 Scope = MutableMapping[str, Any]
-Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
 
 PATHS: dict[str, Signal] = {"/v1/logs": Signal.LOGS, "/v1/metrics": Signal.METRICS, "/v1/traces": Signal.SPANS}
 HEALTH_PATH = "/health"
-READ_TIMEOUT_S = 30.0
-LINGER_S = 2.0
-LINGER_BYTES_MAX = 256 << 20
+REMOTE_WRITE_PATH = "/api/v1/write"
 NOT_FOUND, UNIMPLEMENTED = 5, 12
 
 _ENCODINGS: dict[str, str] = {PROTOBUF_TYPE: "protobuf", JSON_TYPE: "json"}
 
 log = logging.getLogger(__name__)
-
-
-class Disconnected(Exception):
-    """The client went away before its request was whole: there is nobody to answer."""
 
 
 class Head(NamedTuple):
@@ -51,19 +48,21 @@ class Head(NamedTuple):
     length: int | None
 
 
-def http_app(receiver: Takes) -> OtlpHttp:
-    """Make the ASGI application for a receiver."""
-    return OtlpHttp(receiver)
+def http_app(receiver: Takes, remote_write: RemoteWrite | None = None) -> OtlpHttp:
+    """Make the ASGI application for a receiver, which takes Prometheus remote write too where that is given."""
+    return OtlpHttp(receiver, remote_write)
 
 
 class OtlpHttp:
     """The ASGI application; see the module."""
 
-    def __init__(self, receiver: Takes, *, read_timeout_s: float = READ_TIMEOUT_S) -> None:
+    def __init__(
+        self, receiver: Takes, remote_write: RemoteWrite | None = None, *, read_timeout_s: float = READ_TIMEOUT_S
+    ) -> None:
         self._receiver = receiver
-        self._wire_bytes_max = receiver.settings.integer("request_bytes_max")
+        self._remote_write = remote_write
+        self._body = BodyReader(receiver, read_timeout_s=read_timeout_s)
         self._bytes_max = receiver.settings.integer("request_decompressed_bytes_max")
-        self._read_timeout_s = read_timeout_s
         self._threads = ThreadPoolExecutor(max(2, os.cpu_count() or 1), thread_name_prefix="otlp-http")
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -76,12 +75,17 @@ class OtlpHttp:
         path, method = scope["path"], scope["method"]
         if path == HEALTH_PATH:
             await _health(answer, send, method)
-        elif (signal := PATHS.get(path)) is None:
+            return
+        written = self._remote_write if path == REMOTE_WRITE_PATH else None
+        signal = PATHS.get(path)
+        if signal is None and written is None:
             await answer.error(404, NOT_FOUND, f"there is no {path[:200]!r} here; POST telemetry to {', '.join(PATHS)}")
         elif method != "POST":
             message = f"{method} is not for {path}; POST telemetry to it"
             await answer.error(405, UNIMPLEMENTED, message, [(b"allow", b"POST")])
-        else:
+        elif written is not None:
+            await written.serve(_peer(scope, headers, content_type), headers, receive, send, self._threads)
+        elif signal is not None:
             await self._serve(signal, _peer(scope, headers, content_type), headers, receive, answer)
 
     async def _serve(
@@ -95,7 +99,7 @@ class OtlpHttp:
         except WatchkeeperError as error:
             await answer.failure(error)
             if isinstance(error, TooLarge):
-                await _linger(receive)
+                await linger(receive)
             await answer.end()
         except Exception as error:
             log.exception("serving a request of %s failed", peer.address)
@@ -106,12 +110,13 @@ class OtlpHttp:
             await answer.failure(fault)
             await answer.end()
         else:
-            await answer.message(200, success(signal, outcome.rejected, outcome.reason))
+            told = [(POSITION_HEADER.encode(), str(outcome.position).encode())] if outcome.position else None
+            await answer.message(200, success(signal, outcome.rejected, outcome.reason), told)
 
     async def _take_in(self, signal: Signal, peer: Peer, headers: dict[bytes, bytes], receive: Receive) -> Outcome:
         with self._receiver.begin(signal, peer) as intake:
             head = _head(headers)
-            body = await self._read(head, receive, intake)
+            body = await self._body.read(head.length, receive, intake)
             loop = asyncio.get_running_loop()
             stored = await loop.run_in_executor(self._threads, self._export, head, body, intake)
             try:
@@ -127,40 +132,6 @@ class OtlpHttp:
         """Decompress, decode and hand over one request; runs in a thread."""
         payload = decompress(head.compression, body, self._bytes_max, intake.hold)
         return intake.export(head.encoding, payload)
-
-    async def _read(self, head: Head, receive: Receive, intake: Taking) -> bytes:
-        """Read the body; raises TooLarge as soon as it is, QueueFull, Disconnected."""
-        if head.length is not None and head.length > self._wire_bytes_max:
-            raise self._too_large()
-        pieces: list[bytes] = []
-        size = 0
-        while True:
-            piece, more = await self._piece(receive)
-            size += len(piece)
-            if size > self._wire_bytes_max:
-                raise self._too_large()
-            intake.hold(len(piece))
-            pieces.append(piece)
-            if not more:
-                return b"".join(pieces) if len(pieces) > 1 else piece
-
-    async def _piece(self, receive: Receive) -> tuple[bytes, bool]:
-        try:
-            async with asyncio.timeout(self._read_timeout_s):
-                event = await receive()
-        except TimeoutError:
-            raise InternalFault(
-                f"the next piece of the body did not come within {self._read_timeout_s:g} s; send it again",
-                retry_after_s=self._receiver.retry_after_s,
-            ) from None
-        if event["type"] == "http.disconnect":
-            raise Disconnected
-        return event.get("body", b""), event.get("more_body", False)
-
-    def _too_large(self) -> TooLarge:
-        return TooLarge(
-            f"the request body is larger than {self._wire_bytes_max} bytes (request_bytes_max); send smaller batches"
-        )
 
 
 def _content_type(headers: dict[bytes, bytes]) -> str:
@@ -202,18 +173,6 @@ def _peer(scope: Scope, headers: dict[bytes, bytes], content_type: str) -> Peer:
         secret=bearer_secret(authorization.decode("latin-1") if authorization else None),
         certificate=scope.get("extensions", {}).get("tls", {}).get("client_certificate", Certificate()),
     )
-
-
-async def _linger(receive: Receive) -> None:
-    """Read on for a while and throw it away: closing on a client that still sends would lose it our answer."""
-    with contextlib.suppress(TimeoutError):
-        async with asyncio.timeout(LINGER_S):
-            size = 0
-            more = True
-            while more and size < LINGER_BYTES_MAX:
-                event = await receive()
-                size += len(event.get("body", b""))
-                more = event["type"] == "http.request" and event.get("more_body", False)
 
 
 async def _health(answer: Answer, send: Send, method: str) -> None:

@@ -44,7 +44,7 @@ class Answer:
 
     async def failure(self, error: WatchkeeperError) -> None:
         """Send all of the answer to an error but its end, so that the sender can be listened to before it is closed."""
-        await self._write(code_of(error).http, encode(status_of(error), self._content_type), _headers_of(error))
+        await self._write(code_of(error).http, encode(status_of(error), self._content_type), headers_of(error))
 
     async def end(self) -> None:
         """End the answer."""
@@ -59,7 +59,8 @@ class Answer:
         await self._send({"type": "http.response.body", "body": body, "more_body": True})
 
 
-def _headers_of(error: WatchkeeperError) -> Headers:
+def headers_of(error: WatchkeeperError) -> Headers:
+    """Give the headers that go with an error: when to come again, what is known here, how to say who one is."""
     headers: Headers = []
     seconds = retry_after_s(error)
     if seconds is not None:

@@ -1,0 +1,1 @@
+"""Prometheus remote write: its two messages become OTLP metrics at the door."""
