@@ -242,6 +242,11 @@ class Incidents:
             "present": present,
         }
 
+    def regrouped(self, findings: Sequence[Finding]) -> list[Incident]:
+        """Group kept findings anew by the rules in force; what a silence covers is left out. Keeps nothing."""
+        close_ns = int(self._settings.number("finding_close_s") * 1e9)
+        return grouped(counted(findings), self._topology, self.rules, close_ns=close_ns)
+
     def counts(self) -> dict[str, int]:
         """Give how many are open, acknowledged, critical, and opened in the last day."""
         return self.store.counts(self._now_unix_ns())

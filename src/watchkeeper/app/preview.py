@@ -19,7 +19,7 @@ from watchkeeper.settings import Settings
 from watchkeeper.signals.finding import Finding, FindingState
 from watchkeeper.signals.topology import Topology
 
-EXAMPLES_MAX = 20
+EXAMPLES_MAX, CHANGED_MAX = 20, 200
 DAY_NS = 86_400 * 10**9
 _PREFIX = "incident_"
 
@@ -92,3 +92,48 @@ def outcome(incidents: Sequence[Incident]) -> dict[str, Any]:
 def counted(findings: Sequence[Finding]) -> list[Finding]:
     """Leave out what a silence covers."""
     return [finding for finding in findings if SILENCED_BY not in finding.attributes]
+
+
+def compared(before: Sequence[Incident], after: Sequence[Incident], homes: Mapping[str, str]) -> dict[str, Any]:
+    """Tell which incidents differ between two groupings of the same findings; the latest CHANGED_MAX are listed.
+
+    homes: the kept incident of each finding. An incident is `gone` when none of its findings is in one afterwards,
+    `new` when none was in one before, else `changed` when it has other findings or another severity.
+    """
+    rows = [_changed(each, _partner(each, after), homes) for each in before]
+    rows += [_changed(None, each, homes) for each in after if _partner(each, before) is None]
+    changed = sorted((row for row in rows if row), key=lambda row: (-row["opened_unix_ns"], row["id"]))
+    return {
+        "before": len(before),
+        "after": len(after),
+        **{name: sum(row["change"] == name for row in changed) for name in ("gone", "new", "changed")},
+        "items": changed[:CHANGED_MAX],
+    }
+
+
+def _partner(one: Incident, others: Sequence[Incident]) -> Incident | None:
+    own = set(one.finding_ids)
+    shared = [(len(own.intersection(each.finding_ids)), each) for each in others]
+    best = max(shared, key=lambda pair: (pair[0], pair[1].id), default=(0, one))
+    return best[1] if best[0] else None
+
+
+def _changed(old: Incident | None, new: Incident | None, homes: Mapping[str, str]) -> dict[str, Any] | None:
+    """Give the row of an incident that differs, None for one that does not."""
+    known = old or new
+    assert known is not None
+    same = old is not None and new is not None and set(old.finding_ids) == set(new.finding_ids)
+    if same and old is not None and new is not None and old.severity is new.severity:
+        return None
+    kept = next((homes[each] for each in known.finding_ids if homes.get(each)), known.id)
+    return {
+        "id": kept,
+        "title": known.title,
+        "services": list(known.services),
+        "opened_unix_ns": known.opened_unix_ns,
+        "change": "gone" if new is None else "new" if old is None else "changed",
+        "severity_before": old.severity.value if old else "",
+        "severity_after": new.severity.value if new else "",
+        "findings_before": len(old.finding_ids) if old else 0,
+        "findings_after": len(new.finding_ids) if new else 0,
+    }

@@ -22,12 +22,10 @@ from watchkeeper.bench.data.cached import SESSION_LABELS, SESSION_LINES, SESSION
 from watchkeeper.bench.data.sessions import SessionTable
 from watchkeeper.bench.own.home import Home, TimeRange, at_rest, check
 from watchkeeper.diagnose.incident import Incident, IncidentState
+from watchkeeper.diagnose.taken_up import is_taken_up
 from watchkeeper.patterns.miner import TemplateMiner
 
 MINUTE_NS = 60 * 10**9
-PRODUCT = "watchkeeper"
-"""Who acts in a timeline where no person did."""
-CONFIRMING = frozenset({"acknowledged", "resolved", "reopened"})
 TOLD_MAX = 3
 Ints = npt.NDArray[np.int64]
 Flags = npt.NDArray[np.bool_]
@@ -69,8 +67,7 @@ def store_data(name: str, home: Path, begin: datetime, end: datetime, *, version
 
 def is_confirmed(incident: Incident) -> bool:
     """Tell whether a person acknowledged, resolved or reopened it, at any time; what the product did does not count."""
-    acts = [each.by for each in incident.timeline if each.kind in CONFIRMING]
-    return any(by not in {"", PRODUCT} for by in (*acts, incident.acknowledged_by, incident.resolved_by))
+    return is_taken_up(incident)
 
 
 def spells(incidents: Sequence[Incident]) -> list[Spell]:
