@@ -14,7 +14,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from shop.layout import DEFAULT_OTLP, STATE_FILE, default_folder
+from shop.layout import DEFAULT_OTLP, LOOPBACK, SERVICES, STATE_FILE, Certificates, Spread, default_folder
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -43,6 +43,12 @@ def _up(options: argparse.Namespace, started: float) -> int:
             port_base=options.port_base,
             with_nginx=options.nginx,
             with_redis=options.redis,
+            spread=Spread(
+                services=tuple(name for name in options.services.split(",") if name),
+                peers=dict(_assignment(peer) for peer in options.peers.split(",") if peer),
+                bind=options.bind,
+                certificates=Certificates(options.certs) if options.certs else None,
+            ),
         )
     except OSError as error:
         print(f"shop: {error}", file=sys.stderr)
@@ -125,6 +131,12 @@ def _parser() -> argparse.ArgumentParser:
     up.add_argument("--no-nginx", dest="nginx", action="store_false", help="without nginx, even if it is installed")
     up.add_argument(
         "--no-redis", dest="redis", action="store_false", help="carts in SQLite, even if Redis is installed"
+    )
+    up.add_argument("--services", default=",".join(SERVICES), help="run these only, comma-separated; see --peers")
+    up.add_argument("--peers", default="", help="where the others run: NAME=https://HOST:PORT, comma-separated")
+    up.add_argument("--bind", default=LOOPBACK, help="address of the services; beyond %(default)s with --certs only")
+    up.add_argument(
+        "--certs", type=Path, help="folder of ca.pem, server.pem/.key and client.pem/.key: mutual TLS between services"
     )
     up.add_argument("--json-ready", action="store_true", help="when open, print one line of JSON instead of text")
     commands.add_parser("status", parents=[common], help="what runs, what it uses, how the load fares")

@@ -71,7 +71,8 @@ def control_app(supervisor: Supervisor, desk: FaultDesk) -> FastAPI:
     @app.post("/faults", status_code=201)
     async def switch_on(wish: Wish) -> dict[str, Any]:
         try:
-            return await desk.switch_on(checked(wish.kind, wish.service, wish.seconds, wish.parameters))
+            service = wish.service or desk.usual_service(wish.kind)
+            return await desk.switch_on(checked(wish.kind, service, wish.seconds, wish.parameters))
         except FaultRefused as error:
             raise HTTPException(422, str(error)) from error
 

@@ -14,7 +14,7 @@ from typing import Any
 
 import httpx
 
-from shop.faults import Fault, FaultRefused
+from shop.faults import KINDS, Fault, FaultRefused
 from shop.layout import BAD_VERSION, TRUTH_FILE, VERSION
 from shop.supervisor import StartFailed, Supervisor
 
@@ -46,9 +46,16 @@ class FaultDesk:
         """Give the faults that are on, oldest first."""
         return [each.as_dict() for each in self._running.values()]
 
+    def usual_service(self, kind: str) -> str | None:
+        """Give the service that a kind of fault usually strikes, of those that run here; None when it fits none."""
+        here = self._supervisor.layout.sockets
+        return next((name for name in KINDS[kind].services if name in here), None) if kind in KINDS else None
+
     async def switch_on(self, fault: Fault) -> dict[str, Any]:
-        """Put a fault on; raises FaultRefused when the service has one of that kind already."""
+        """Put a fault on; raises FaultRefused when the service has one of that kind already, or runs elsewhere."""
         key = (fault.kind, fault.service)
+        if fault.service not in self._supervisor.layout.sockets:
+            raise FaultRefused(f"{fault.service} does not run here, but at {self._address(fault)}")
         async with self._busy:
             if key in self._running:
                 raise FaultRefused(f"{fault.kind} is on at {fault.service} already; switch it off first")

@@ -211,7 +211,9 @@ def run_load(layout: Layout, _arguments: dict[str, Any]) -> None:
 
 async def _run(layout: Layout) -> None:
     limits = httpx.Limits(max_connections=VISITS_AT_ONCE_MAX, keepalive_expiry=30)
-    async with httpx.AsyncClient(base_url=layout.front, timeout=15.0, limits=limits, trust_env=False) as client:
+    async with httpx.AsyncClient(
+        base_url=layout.front, timeout=15.0, limits=limits, trust_env=False, verify=layout.verify
+    ) as client:
         load = Load(client, rate=layout.rate, day_s=layout.day_s, seed=layout.seed, file=layout.folder / STATS_FILE)
         work = asyncio.gather(load.run(), load.tell())
         asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, work.cancel)

@@ -33,8 +33,14 @@ async def _serve(layout: Layout, arguments: dict[str, Any]) -> None:
         service.faults.switch_on(checked("bad-deploy", name, fault["seconds"], {"share": fault["share"]}))
     service.log.info("Service %s %s started on port %d", name, version, layout.ports[name])
     tasks = [asyncio.create_task(work()) for work in service.tasks]
+    certificates = layout.spread.certificates
     config = uvicorn.Config(
-        service.asgi(), lifespan="off", access_log=False, log_config=None, timeout_graceful_shutdown=GRACE_S
+        service.asgi(),
+        lifespan="off",
+        access_log=False,
+        log_config=None,
+        timeout_graceful_shutdown=GRACE_S,
+        **(certificates.server() if certificates else {}),
     )
     try:
         await uvicorn.Server(config).serve(sockets=[layout.sockets[name]])

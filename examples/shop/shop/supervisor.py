@@ -57,7 +57,7 @@ class Supervisor:
         self.layout = layout
         self.children: dict[str, Child] = {}
         self.failed: asyncio.Event = asyncio.Event()
-        self.client = httpx.AsyncClient(timeout=2.0, trust_env=False)
+        self.client = httpx.AsyncClient(timeout=2.0, trust_env=False, verify=layout.verify)
         self._restarting: set[asyncio.Task[None]] = set()
         self._version_before: dict[str, str] = {}
         targets = {
@@ -73,15 +73,17 @@ class Supervisor:
         self._nursery.listen()
         if layout.redis:
             await self._start(Child("redis", "exec", {"argv": redis_command(layout)}))
-        for name in SERVICES:
+        for name in layout.sockets:
             await self._start(Child(name, "service", {"version": VERSION}))
         if layout.nginx:
             await self._start(Child("nginx", "exec", {"argv": nginx_command(layout)}))
         for program in ("nginx", "redis"):
             if program in self.children:
                 await self._start(Child(f"{program}-logs", "edge-logs", {"program": program}))
-        await asyncio.gather(*(self.ready(name) for name in SERVICES), self._answers("nginx"), self._answers("redis"))
-        if layout.rate > 0:
+        await asyncio.gather(
+            *(self.ready(name) for name in layout.sockets), self._answers("nginx"), self._answers("redis")
+        )
+        if layout.rate > 0 and "frontend" in layout.sockets:
             await self._start(Child("load", "load", {}))
 
     async def ready(self, service: str) -> None:

@@ -57,7 +57,10 @@ class Service:
         self.log = logging.getLogger(f"shop.{name}")
         self.faults = FaultBoard(name, self.log)
         self.client = httpx.AsyncClient(
-            timeout=CALL_TIMEOUT_S, limits=httpx.Limits(max_connections=64, keepalive_expiry=30), trust_env=False
+            timeout=CALL_TIMEOUT_S,
+            limits=httpx.Limits(max_connections=64, keepalive_expiry=30),
+            trust_env=False,
+            verify=layout.verify,
         )
         self.tasks: list[Callable[[], Any]] = [self._watch]
         self._lag_s = 0.0
