@@ -1,0 +1,234 @@
+"""Training in the running program: what a job is given, what becomes of its model, and the parts that belong to it.
+
+Enters: the store, findings, model versions, settings. Leaves: Jobs whose data is frozen as they begin, whose model is a
+version once it is whole, and active where the rule allows. Trains nothing itself, and loads no model.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import shutil
+import sys
+import time
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from watchkeeper.app.findings import FindingStore
+from watchkeeper.errors import Conflict, MissingExtra, QueryError, StoreError
+from watchkeeper.models import files
+from watchkeeper.models.card import Card, Version, checked_name
+from watchkeeper.models.versions import ModelVersions
+from watchkeeper.settings import Settings
+from watchkeeper.signals.finding import Finding
+from watchkeeper.signals.schema import Signal
+from watchkeeper.store.store import Store
+from watchkeeper.training.exclusions import exclusions_of
+from watchkeeper.training.job import Status
+from watchkeeper.training.job_folder import JobFolder
+from watchkeeper.training.jobs import Job, Jobs, JobSpec, Limits, Published
+from watchkeeper.training.watchlist import DEFAULT, Watchlists
+from watchkeeper.training.workloads import Workload
+
+LOGS = "logs"
+PROMOTE = ("auto", "ask")
+NEEDED = ("torch", "onnx", "onnxruntime")
+FINDINGS_PAGE = 1_000
+FINDINGS_MAX = 100_000
+
+
+class Training:
+    """Jobs, watchlists and what lies between them and the models; `start` before use, `stop` at the end.
+
+    wrong: gives the ids of findings that operators have called wrong, whose lines are learned from again.
+    """
+
+    def __init__(
+        self,
+        store: Store,
+        models: ModelVersions,
+        findings: FindingStore,
+        settings: Settings,
+        *,
+        now_unix_ns: Callable[[], int] = time.time_ns,
+    ) -> None:
+        self._store, self._findings, self._settings = store, findings, settings
+        self._now_unix_ns = now_unix_ns
+        if settings.text("training_promote") not in PROMOTE:
+            raise QueryError(
+                f"training_promote = {settings.text('training_promote')!r} is none of {', '.join(PROMOTE)}"
+            )
+        self.models = models
+        self.watchlists = Watchlists(store.metadata, now_unix_ns=now_unix_ns)
+        self.wrong: Callable[[], frozenset[str]] = frozenset
+        limits = Limits(
+            heartbeat_s=settings.number("training_heartbeat_s"),
+            resumptions_max=settings.integer("training_resumptions_max"),
+            memory_bytes_max=settings.integer("training_memory_bytes_max"),
+        )
+        folder = settings.path("home") / "training"
+        self.jobs = Jobs(store.metadata, folder, _LogWork(self), limits=limits, now_unix_ns=now_unix_ns)
+        self.jobs.on_change(self._note_trained)
+
+    def start(self) -> None:
+        """Take up the jobs of an earlier server and begin to look after jobs."""
+        self.jobs.start_watching()
+
+    def stop(self) -> None:
+        """End the running worker; its job goes on at the next start."""
+        self.jobs.stop()
+
+    def begin(
+        self,
+        watchlist: str = DEFAULT,
+        workloads: Iterable[Workload] | None = None,
+        *,
+        last_s: float | None = None,
+        from_unix_ns: int | None = None,
+        until_unix_ns: int | None = None,
+        parameters: Mapping[str, Any] | None = None,
+    ) -> Job:
+        """Begin to train the log model of a watchlist.
+
+        workloads: those of the list as submitted when None. The range is the last `training_range_s`, or `last_s`, up
+        to now, unless both ends are given. Raises what `Jobs.start` raises, and Conflict for a list that is empty.
+        """
+        chosen = self.watchlists.get(watchlist)
+        wanted = tuple(sorted({*workloads})) if workloads is not None else chosen.submitted or chosen.chosen
+        if not wanted:
+            raise Conflict(
+                f"the watchlist {watchlist!r} is empty; choose what to watch: watchkeeper watch add WORKLOAD"
+            )
+        until = self._now_unix_ns() if until_unix_ns is None else until_unix_ns
+        span_s = self._settings.number("training_range_s") if last_s is None else last_s
+        begin = until - int(span_s * 1e9) if from_unix_ns is None else from_unix_ns
+        return self.jobs.start(
+            JobSpec(LOGS, f"{LOGS}/{watchlist}", watchlist, wanted, begin, until, dict(parameters or {}))
+        )
+
+    def problems(self) -> list[str]:
+        """Give what is wrong with training now."""
+        return [self.jobs.problem] if self.jobs.problem else []
+
+    def _note_trained(self, job: Job) -> None:
+        if job.status is Status.COMPLETED and job.spec.watchlist:
+            self.watchlists.trained(job.spec.watchlist, job.spec.workloads)
+
+    def told_to_worker(self, job: Job) -> dict[str, Any]:
+        """Give what the worker of a job is to know beside its data."""
+        findings = self._judged(job.spec.from_unix_ns, job.spec.until_unix_ns)
+        return {
+            "schema_version": 1,
+            "id": job.id,
+            "spec": job.spec.as_dict(),
+            "exclusions": exclusions_of(findings, unless=self.wrong()),
+            "memory_bytes_max": self._settings.integer("training_memory_bytes_max"),
+            "false_alarms_max": self._settings.number("training_false_alarms_max"),
+            "paces": self._paces(job.spec.kind),
+        }
+
+    def _judged(self, from_unix_ns: int, until_unix_ns: int) -> list[Finding]:
+        """Give the findings that were open at some moment of a range."""
+        found: list[Finding] = []
+        cursor: str | None = None
+        while len(found) < FINDINGS_MAX:
+            page, cursor = self._findings.list(
+                from_unix_ns=from_unix_ns, to_unix_ns=until_unix_ns, limit=FINDINGS_PAGE, cursor=cursor
+            )
+            found += page
+            if cursor is None:
+                break
+        return found
+
+    def _paces(self, kind: str) -> Mapping[str, float]:
+        """Give how fast the last completed job of a kind was, for the estimate of the next."""
+        for job in self.jobs.list(limit=20):
+            if job.spec.kind == kind and job.status is Status.COMPLETED and "paces" in job.result:
+                paces: Mapping[str, float] = job.result["paces"]
+                return paces
+        return {}
+
+    def freeze(self, job: Job, folder: Path) -> int:
+        """Freeze the lines of a job's range into a folder; gives the rows of its files."""
+        return self._store.freeze(Signal.LOGS, folder, (job.spec.from_unix_ns, job.spec.until_unix_ns)).rows
+
+    def promote(self, version: Version, verdict: Mapping[str, Any]) -> bool:
+        """Promote a version where the rule and the setting allow it; tells whether it is active now."""
+        if self._settings.text("training_promote") == "auto" and verdict["promote"]:
+            self.models.promote(version.name, version.number, who="watchkeeper", why=str(verdict["why"]))
+        active = self.models.active(version.name)
+        return active is not None and active.number == version.number
+
+
+class _LogWork:
+    """What Jobs needs of the program (Work)."""
+
+    def __init__(self, training: Training) -> None:
+        self._training = training
+
+    def check(self, spec: JobSpec) -> None:
+        checked_name(spec.name)
+        if spec.kind != LOGS:
+            raise QueryError(f"there is no kind of training job {spec.kind!r}; there is: {LOGS}")
+        require_learning()
+
+    def prepare(self, job: Job, folder: JobFolder) -> None:
+        if folder.read("job") is not None and (folder.data.is_dir() or folder.counts.is_dir()):
+            return
+        shutil.rmtree(folder.data, ignore_errors=True)
+        partial = folder.path / "data.partial"
+        shutil.rmtree(partial, ignore_errors=True)
+        partial.mkdir(mode=0o700)
+        rows = self._training.freeze(job, partial)
+        partial.rename(folder.data)
+        previous = self._training.models.active(job.spec.name)
+        shutil.rmtree(folder.previous, ignore_errors=True)
+        if previous is not None:
+            shutil.copytree(previous.folder, folder.previous)
+        number = None if previous is None else previous.number
+        folder.write("job", {**self._training.told_to_worker(job), "rows": rows, "previous": number})
+
+    def command(self, folder: Path) -> Sequence[str]:
+        return [sys.executable, "-m", "watchkeeper.training.worker", str(folder)]
+
+    def publish(self, job: Job, folder: JobFolder, result: Mapping[str, Any]) -> Published:
+        models = self._training.models
+        known = [each for each in models.list(job.spec.name) if each.card.job_id == job.id]
+        version = (
+            known[0]
+            if known
+            else models.publish(
+                job.spec.name,
+                lambda place: _copy(folder.model, place),
+                Card(
+                    job.spec.kind,
+                    job.id,
+                    **{name: result[name] for name in ("trained_on", "parameters", "quality")},
+                    thresholds=result["thresholds"],
+                    notes=str(result["notes"]),
+                ),
+                verify=lambda place: _check(place, str(result["sha256"])),
+            )
+        )
+        active = self._training.promote(version, result["verdict"])
+        told = {name: value for name, value in result.items() if name not in {"sha256", "schema_version"}}
+        return Published(version.number, {**told, "promoted": active})
+
+
+def require_learning() -> None:
+    """Raise MissingExtra, which tells what to install, when a package that training needs is not there."""
+    missing = [name for name in NEEDED if importlib.util.find_spec(name) is None]
+    if missing:
+        raise MissingExtra(
+            f"training needs {', '.join(missing)}, nothing was begun; install with: pip install 'watchkeeper[learning]'"
+        )
+
+
+def _copy(source: Path, place: Path) -> None:
+    shutil.copytree(source, place, dirs_exist_ok=True)
+
+
+def _check(place: Path, sha256: str) -> None:
+    """Raise StoreError unless the files are those that the worker saved, loaded and evaluated."""
+    if files.checksum(place) != sha256:
+        raise StoreError("the model's files are not those that the worker saved and evaluated")

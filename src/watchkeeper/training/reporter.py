@@ -1,0 +1,102 @@
+"""What a worker tells while it works: its stage, its progress, its heart's beats, lines of its log.
+
+Enters: calls of the one who works. Leaves: `progress.json` once a second and at each change of stage, from a thread of
+its own, and lines in the log. Goes on counting where an earlier process of the same job was. Does no work itself.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Mapping
+from types import TracebackType
+
+from watchkeeper.training.estimate import Estimate
+from watchkeeper.training.job import Stage, statistics_from_dict
+from watchkeeper.training.job_folder import JobFolder
+from watchkeeper.training.process import Heart, peak_memory_bytes
+
+EVERY_S = 1.0
+
+
+class Reporter:
+    """Tells the server how a job goes; a context manager, whose thread runs within it. Safe to use from any thread."""
+
+    def __init__(
+        self,
+        folder: JobFolder,
+        paces: Mapping[str, float],
+        *,
+        every_s: float = EVERY_S,
+        now_unix_ns: Callable[[], int] = time.time_ns,
+    ) -> None:
+        before = statistics_from_dict((folder.read("progress") or {}).get("statistics", {}))
+        known = {stage: paces[stage.value] for stage in Stage if paces.get(stage.value, 0.0) > 0.0}
+        self._folder, self._every_s, self._now_unix_ns = folder, every_s, now_unix_ns
+        self._estimate = Estimate(known, before.time_elapsed_s, before.percentage_completed)
+        self._heart = Heart()
+        self._lock = threading.Lock()
+        self._epoch, self._accuracy = before.current_epoch, before.model_accuracy
+        self._ended = threading.Event()
+        self._thread = threading.Thread(target=self._loop, name="heart", daemon=True)
+
+    def __enter__(self) -> Reporter:
+        """Begin to beat."""
+        self._write()
+        self._thread.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Tell how far it came, and beat no more."""
+        self._ended.set()
+        self._thread.join()
+        self._write()
+
+    def plan(self, stage: Stage, units: float) -> None:
+        """Set how much work a stage will be."""
+        with self._lock:
+            self._estimate.plan(stage, units)
+
+    def begin(self, stage: Stage, *, done: float = 0.0) -> None:
+        """Go over to a stage; `done` of its work was done by an earlier process."""
+        with self._lock:
+            self._estimate.begin(stage, done=done)
+        self.say(f"{stage.value} begins")
+        self._write()
+
+    def reach(self, done: float, *, epoch: int | None = None, accuracy: float | None = None) -> None:
+        """Tell how much of the stage's work is done, in all; it is a sign of life, too."""
+        with self._lock:
+            self._estimate.reach(done)
+            self._heart.moved()
+            self._epoch = self._epoch if epoch is None else epoch
+            self._accuracy = self._accuracy if accuracy is None else accuracy
+
+    def say(self, text: str) -> None:
+        """Write a line to the log."""
+        self._folder.log(text, self._now_unix_ns())
+
+    def paces(self) -> dict[str, float]:
+        """Give what the work took, for the estimate of the next job."""
+        with self._lock:
+            return self._estimate.measured()
+
+    def elapsed_s(self) -> float:
+        """Give the seconds of work until now."""
+        with self._lock:
+            return self._estimate.elapsed_s()
+
+    def _loop(self) -> None:
+        while not self._ended.wait(self._every_s):
+            self._write()
+
+    def _write(self) -> None:
+        with self._lock:
+            told = self._estimate.statistics(epoch=self._epoch, accuracy=self._accuracy)
+            beats = self._heart.beat()
+            self._folder.tell(
+                "progress",
+                {"statistics": told.as_dict(), "beats": beats, "peak_memory_bytes": peak_memory_bytes()},
+            )
