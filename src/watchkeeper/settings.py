@@ -157,6 +157,24 @@ SETTINGS: tuple[Setting, ...] = (
     Setting("infiniband_ports_min", 0, "InfiniBand ports that are to be up; 0 takes those that exist.", 0),
     Setting("infiniband_rate_gbps_min", 0.0, "Rate that each InfiniBand port is to run at, in Gb/s; 0 asks none.", 0),
     Setting("infiniband_drop_window_s", 600.0, "Time in which a drop of an InfiniBand link still warns.", 0),
+    Setting("training_range_s", 3_600.0, "How far back a training reads stored lines, where nothing else is asked.", 1),
+    Setting("training_memory_bytes_max", 1_536 * MIB, "Memory of a training job; beyond it the job fails.", 256 * MIB),
+    Setting("training_heartbeat_s", 120.0, "Silence after which a training job counts as dead.", 1),
+    Setting(
+        "training_resumptions_max", 3, "Times that a training job is taken up after its process was killed.", 0, 100
+    ),
+    Setting(
+        "training_promote",
+        "auto",
+        "auto makes a trained model active where it is no worse than the one before it; ask leaves that to people.",
+    ),
+    Setting(
+        "training_false_alarms_max",
+        0.005,
+        "Share of held-out normal lines that a trained model may flag; its threshold is set by it.",
+        0.0,
+        0.5,
+    ),
     Setting("edge_to", "", "Address of the centre that an agent forwards to; `--to` of `watchkeeper edge`."),
     Setting("edge_ca", "", "PEM file of the authority that signed the centre's certificate."),
     Setting("edge_cert", "", "PEM file with the certificate by which an agent is known to the centre."),

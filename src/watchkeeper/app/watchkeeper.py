@@ -29,6 +29,7 @@ from watchkeeper.app.patterns import Patterns
 from watchkeeper.app.pipeline import Pipeline
 from watchkeeper.app.silences import Silences
 from watchkeeper.app.tail import Tail
+from watchkeeper.app.training import Training
 from watchkeeper.app.verdict import Verdict
 from watchkeeper.app.versions import Versions
 from watchkeeper.detect.base import LearningState
@@ -146,6 +147,7 @@ class Watchkeeper:
             now_unix_ns=self._now_unix_ns,
             keep=settings.integer("model_versions_max"),
         )
+        self.training = Training(self.store, self.models, self.findings, settings, now_unix_ns=self._now_unix_ns)
         self._housekeeping = Housekeeping(
             [
                 Task("ledger", LEDGER_EVERY_S, self.ledger.flush),
@@ -176,11 +178,13 @@ class Watchkeeper:
         self.diagnoses.start()
         self.notifier.start()
         self._housekeeping.start()
+        self.training.start()
         self._ready = True
 
     def stop(self) -> None:
         """Stop taking telemetry, finish what waits, write learned state and close the store."""
         self._ready = False
+        self.training.stop()
         self._housekeeping.stop()
         self._pipeline.stop()
         self.diagnoses.stop()
@@ -248,6 +252,7 @@ class Watchkeeper:
         problems = [*self._checkpoints.problems, *self._housekeeping.problems(), *quarantined]
         problems += [
             *self.models.problems,
+            *self.training.problems(),
             *([self.changes.problem] if self.changes.problem else []),
             *self.notifier.problems(),
         ]
