@@ -18,7 +18,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, NamedTuple, Protocol
+from typing import Any
 
 from watchkeeper.errors import Conflict, NotFound, QueryError, WatchkeeperError
 from watchkeeper.store.metadata import Metadata
@@ -28,11 +28,13 @@ from watchkeeper.training.job import Stage, Statistics, Status, statistics_from_
 from watchkeeper.training.job_folder import JobFolder
 from watchkeeper.training.job_store import JobStore
 from watchkeeper.training.process import WorkerProcess, end_outlived, how_it_ended, kernel_kills
+from watchkeeper.training.work import Published as Published  # noqa: PLC0414
+from watchkeeper.training.work import Work as Work  # noqa: PLC0414
 
 REMOTE = "remote"
 REMOTE_PATIENCE = 5
 """Times the heartbeat's time-out that a remote trainer may be silent, which reports by the epoch."""
-POLL_S = 0.25
+POLL_S, IDLE_S = 0.25, 5.0
 UNFINISHED_MAX = 99.9
 REASON_MAX = 2_000
 
@@ -47,29 +49,6 @@ class Limits:
     resumptions_max: int = 3
     memory_bytes_max: int = 1536 << 20
     jobs_kept: int = 200
-
-
-class Published(NamedTuple):
-    """The version that a job's model became, and what is told of it: quality, thresholds, promotion."""
-
-    version: int | None
-    result: Mapping[str, Any]
-
-
-class Work(Protocol):
-    """What the program around does for jobs."""
-
-    def check(self, spec: JobSpec) -> None:
-        """Raise WatchkeeperError when such a job cannot be run here at all; nothing has been fetched yet."""
-
-    def prepare(self, job: Job, folder: JobFolder) -> None:
-        """Put job.json, the data and the previous model into the folder. Again after a kill: from the start."""
-
-    def command(self, folder: Path) -> Sequence[str]:
-        """Give the command of the worker."""
-
-    def publish(self, job: Job, folder: JobFolder, result: Mapping[str, Any]) -> Published:
-        """Make the model a version. May be called again for the same job after a kill, and then gives the same."""
 
 
 class Jobs:
@@ -96,7 +75,7 @@ class Jobs:
         self._kernel_kills = 0
         self._news: list[Job] = []
         self._listeners: list[Callable[[Job], None]] = []
-        self._stopping = threading.Event()
+        self._stopping, self._wake = threading.Event(), threading.Event()
         self._thread = threading.Thread(target=self._loop, name="training-jobs", daemon=True)
         self.problem = ""
 
@@ -129,6 +108,7 @@ class Jobs:
             folder.log(f"job {job.id}: {spec.kind} model {spec.name}", now)
             self._put(job)
         self._tell()
+        self._wake.set()
         return job
 
     def get(self, identifier: str) -> Job:
@@ -194,11 +174,13 @@ class Jobs:
     def start_watching(self) -> None:
         """Take up the jobs that an earlier server left, then watch and begin jobs in a thread."""
         self.take_up()
+        self._wake.set()
         self._thread.start()
 
     def stop(self) -> None:
         """End the running worker; its job goes on from its last checkpoint when the server is back."""
         self._stopping.set()
+        self._wake.set()
         if self._thread.is_alive():
             self._thread.join()
         with self._lock:
@@ -235,7 +217,11 @@ class Jobs:
         self._tell()
 
     def _loop(self) -> None:
-        while not self._stopping.wait(POLL_S):
+        while True:
+            self._wake.wait(POLL_S if self._current else IDLE_S)
+            self._wake.clear()
+            if self._stopping.is_set():
+                return
             try:
                 self.tick()
                 self.problem = ""
@@ -258,6 +244,7 @@ class Jobs:
         self._process, self._current, self._beats = process, job.id, -1
         now = self._now_unix_ns()
         self._put(replace(job, pid=process.pid, process_start=process.start, heartbeat_unix_ns=now))
+        self._wake.set()
 
     def _look_after(self, job: Job) -> None:
         assert self._process is not None
@@ -295,6 +282,8 @@ class Jobs:
             self._end(job, Status.FAILED, str(fault.get("reason", "")) or how_it_ended(status))
             return
         how = how_it_ended(status)
+        if status > 0:
+            how += f": {_last_line(folder.log_tail())}"
         if status < 0 and kernel_kills() > self._kernel_kills:
             how += "; the kernel ran out of memory meanwhile and ended a process"
         self._ended_by_itself(job, how, again=status < 0)
@@ -367,6 +356,7 @@ class Jobs:
         if self._process is not None:
             self._process.kill()
         self._process, self._current = None, ""
+        self._wake.set()
 
     def _note(self, job: Job, text: str) -> None:
         folder = self.folder(job.id)
@@ -390,3 +380,7 @@ class Jobs:
 def _differs(now: Job, before: Job) -> bool:
     """Tell whether there is news worth a durable write; memory alone is none."""
     return replace(now, peak_memory_bytes=before.peak_memory_bytes) != before
+
+
+def _last_line(text: str) -> str:
+    return text.rstrip().rpartition("\n")[2]
