@@ -18,6 +18,7 @@ from tests.store.reads.tables import NOW, Tables
 
 from watchkeeper.app.changes import Changes
 from watchkeeper.app.diagnosis import Diagnoses, Sources
+from watchkeeper.app.feedback import OperatorFeedback
 from watchkeeper.app.findings import FindingStore
 from watchkeeper.app.incident_store import IncidentStore
 from watchkeeper.app.incidents import Incidents
@@ -89,6 +90,9 @@ class Keeper:
             now_unix_ns=lambda: NOW,
         )
         self.models = ModelVersions(self.metadata, home / "models", now_unix_ns=lambda: NOW)
+        self.feedback = OperatorFeedback(
+            self.metadata, self.models, self.findings, self.incidents, now_unix_ns=lambda: NOW
+        )
         self.kept = Kept()
         self.receiver = Receiver(self.kept, self.ledger, self.tokens, self.settings)
         self.store = Tables()
@@ -111,7 +115,7 @@ class Keeper:
         self.status_calls = 0
 
     def publish(self, findings: list[Finding]) -> None:
-        marked = self.silences.mark(findings)
+        marked = self.feedback.weigh(self.silences.mark(findings))
         self.findings.put(marked)
         self.incidents.observe(marked)
 

@@ -26,7 +26,7 @@ from watchkeeper.feedback.entries import described
 from watchkeeper.feedback.ledger import About, Feedback, Judged, Labelled, judged, labelled
 from watchkeeper.feedback.policy import Policy, is_lowered, learn, restored
 from watchkeeper.feedback.rounds import Evaluation, evaluate
-from watchkeeper.models.versions import Card, ModelVersions, Version
+from watchkeeper.models.versions import AuditEntry, Card, ModelVersions, Version
 from watchkeeper.signals.finding import Finding, FindingSeverity
 from watchkeeper.store.metadata import Metadata
 
@@ -186,6 +186,10 @@ class OperatorFeedback:
     def rounds(self) -> list[Round]:
         """Give all rounds, the latest first."""
         return [_round(each) for each in self._models.list(MODEL)]
+
+    def audit(self) -> list[AuditEntry]:
+        """Give who did what to which round, when and why, the latest first."""
+        return self._models.audit(MODEL)
 
     def _candidate(self) -> tuple[Policy, list[Labelled]]:
         entries = self.ledger.in_force()

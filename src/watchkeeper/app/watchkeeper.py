@@ -19,6 +19,7 @@ from watchkeeper.app.changes import Changes
 from watchkeeper.app.checkpoint import Checkpoints
 from watchkeeper.app.detectors import learned, make_detectors
 from watchkeeper.app.diagnosis import Diagnoses, Sources
+from watchkeeper.app.feedback import OperatorFeedback
 from watchkeeper.app.findings import FindingStore
 from watchkeeper.app.housekeeping import Housekeeping, Task
 from watchkeeper.app.incident_store import IncidentStore
@@ -147,6 +148,9 @@ class Watchkeeper:
             now_unix_ns=self._now_unix_ns,
             keep=settings.integer("model_versions_max"),
         )
+        self.feedback = OperatorFeedback(
+            self.store.metadata, self.models, self.findings, self.incidents, now_unix_ns=self._now_unix_ns
+        )
         self.training = Training(self.store, self.models, self.findings, settings, now_unix_ns=self._now_unix_ns)
         self._housekeeping = Housekeeping(
             [
@@ -269,7 +273,7 @@ class Watchkeeper:
 
     def publish(self, findings: list[Finding]) -> None:
         """Keep findings, from whatever source, and let them become incidents where they do."""
-        marked = self.silences.mark(findings)
+        marked = self.feedback.weigh(self.silences.mark(findings))
         self.findings.put(marked)
         self.incidents.observe(marked, self._topology(marked))
 

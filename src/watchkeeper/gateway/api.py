@@ -24,6 +24,7 @@ from watchkeeper.gateway.routes import (
     alerts,
     changes,
     explain,
+    feedback,
     findings,
     forecast,
     incidents,
@@ -68,6 +69,7 @@ def create_api(
     api.include_router(system.router)
     for topic in (logs, findings, incidents, explain, changes, silences, alerts, metrics, forecast, traces, topology):
         api.include_router(topic.router)
+    api.include_router(feedback.router)
     api.include_router(scoreboard.router)
     api.include_router(ingest.router)
     api.include_router(page_router(static_folder))

@@ -14,6 +14,7 @@ import pyarrow as pa
 
 from watchkeeper.app.changes import Changes
 from watchkeeper.app.diagnosis import Diagnoses
+from watchkeeper.app.feedback import OperatorFeedback
 from watchkeeper.app.incidents import Incidents
 from watchkeeper.app.silences import Silences
 from watchkeeper.detect.base import LearningState
@@ -104,6 +105,7 @@ class WatchkeeperLike(Protocol):
     receiver: Receiver
     tokens: Tokens
     incidents: Incidents
+    feedback: OperatorFeedback
     changes: Changes
     diagnoses: Diagnoses
     silences: Silences

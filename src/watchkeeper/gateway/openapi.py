@@ -40,9 +40,13 @@ _CONFLICTS = frozenset(
     {
         ("POST", "/api/v1/tokens"),
         ("POST", "/api/v1/backup"),
+        ("POST", "/api/v1/feedback/rounds"),
+        ("POST", "/api/v1/feedback/rollback"),
+        ("POST", "/api/v1/feedback"),
         *(("POST", f"/api/v1/incidents/{{incident_id}}/{act}") for act in _ACTS),
     }
 )
+_NAMED_IN_THE_BODY = frozenset({("POST", "/api/v1/feedback")})
 _UNLIMITED = frozenset({"/health", "/ready", "/openapi.json"})
 
 
@@ -101,7 +105,8 @@ def _statuses(operation: dict[str, Any], method: str, path: str, role: Role | No
         statuses |= {401}
     if path not in _UNLIMITED:
         statuses |= {429}
-    if any(each.get("in") == "path" for each in operation.get("parameters", [])):
+    named = any(each.get("in") == "path" for each in operation.get("parameters", []))
+    if named or (method, path) in _NAMED_IN_THE_BODY:
         statuses |= {404}
     if "requestBody" in operation:
         statuses |= {413, 415}
