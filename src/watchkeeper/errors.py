@@ -143,6 +143,10 @@ class DemoError(WatchkeeperError):
     """A program of the demo cannot be found or started, or ended by itself."""
 
 
+class HarnessError(WatchkeeperError):
+    """A container of the harness cannot be built, started or asked; what stands is left, to be resumed or removed."""
+
+
 class InvalidJob(WatchkeeperError):
     """An inference job does not keep to the contract; the message says where and what, for each fault."""
 

@@ -1,1 +1,1 @@
-"""The container harness: three edges and one centre over mutual TLS, built and run by Podman or Docker."""
+"""The container harness: edges and a centre on one machine, by podman or docker."""
