@@ -67,14 +67,15 @@ class Client:
         """Post JSON and get JSON."""
         return self._json("POST", path, content=orjson.dumps(body), headers={"Content-Type": "application/json"})
 
-    def delete(self, path: str) -> None:
-        """Delete what stands there."""
+    def delete(self, path: str, parameters: Mapping[str, object] | None = None) -> Any:
+        """Delete what stands there; gives the answer's JSON, None when there is none."""
         try:
-            response = self._http.delete(path)
+            response = self._http.delete(path, params=_filled(parameters))
         except httpx.TransportError as error:
             raise self._unreachable(error) from error
         if not response.is_success:
             raise self._refusal(response)
+        return orjson.loads(response.content) if response.content else None
 
     def events(self, path: str, parameters: Mapping[str, object] | None = None) -> Iterator[Event]:
         """Give the events of a stream without end; a broken stream is taken up again after a growing pause.
