@@ -1,29 +1,36 @@
 """Masked tokens by a Transformer: how well the words of a line can be told from the others around them.
 
-Enters: distinct lines held to be normal, and how often each came. Leaves: for each line the share of its tokens that
-are not among the TOP best guesses when they are masked, 0..1, higher is stranger; or the mean surprise. One layer,
-d_model = d_ff = 256, 8 heads, as Opni's log model; each line weighs the square root of its count. Words are shared by
-systems, so that it can go on learning on another one. Source: Devlin et al., "BERT", NAACL 2019, for the masking.
+Enters: distinct lines held to be normal, and how often each came. Leaves: for each token of a line its rank and chance
+when it is masked, and for each line the share of tokens that are not among the TOP best guesses, 0..1, higher is
+stranger; or the mean surprise. One layer, d_model = d_ff = 256, 8 heads, as Opni's log model; each line weighs the
+square root of its count. Words are shared by systems, so that it can go on learning on another one. Source: Devlin et
+al., "BERT", NAACL 2019, for the masking.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
+from watchkeeper.learn.checkpoints import Checkpoints
 from watchkeeper.learn.line_tokens import MASK, PADDING, TOKENS_MAX, UNKNOWN, Vocabulary, tokens
 from watchkeeper.learn.network import Network
 from watchkeeper.learn.onnx_graph import Weights
+from watchkeeper.learn.quantised import Quantised
 from watchkeeper.learn.training import Told, Training, untold
 
 Ints = npt.NDArray[np.int64]
 Floats = npt.NDArray[np.float64]
 TOP = 50
 MASKED_SHARE = 0.15
+UNKNOWN_SHARE = 0.03
+"""Of the words around: hidden in training as words not known, so that later ones that are none mean something."""
 LEAST_CHANCE = 1e-6
+TOGETHER = 256
+TESTED_MAX = 2_000
 TRAINING = Training(epochs=200, batch=32, rate=1e-3, decay=0.005, steps_max=400)
 
 
@@ -34,10 +41,21 @@ class Judged(NamedTuple):
     surprise: Floats
 
 
+class Guesses(NamedTuple):
+    """One row a token. line: (m,) its line. rank: 0 for the best guess; a word not known ranks behind all words.
+
+    chance: 0..1, LEAST_CHANCE at least.
+    """
+
+    line: Ints
+    rank: Ints
+    chance: Floats
+
+
 class MaskedLines:
     """See the module. Cost: one pass of the network for each token of each distinct line."""
 
-    def __init__(self, network: Network) -> None:
+    def __init__(self, network: Network | Quantised) -> None:
         self.network = network
         self.vocabulary = Vocabulary(network.more["words"])
 
@@ -47,39 +65,71 @@ class MaskedLines:
     ) -> MaskedLines:
         """Train on distinct lines; counts: (n,) how often each came."""
         words = [tokens(line) for line in lines]
-        return cls(_trained(words, counts, Vocabulary.of(words), training, seed, told, None))
+        return cls.learn_words(words, np.sqrt(counts), training=training, seed=seed, told=told)
+
+    @classmethod
+    def learn_words(
+        cls,
+        lines: Sequence[Sequence[str]],
+        weights: Floats,
+        *,
+        held: Sequence[Sequence[str]] = (),
+        training: Training = TRAINING,
+        seed: int = 0,
+        told: Told = untold,
+        checkpoints: Checkpoints | None = None,
+    ) -> MaskedLines:
+        """Train on the tokens of distinct lines; weights: (n,), > 0.
+
+        held: lines to test on: the state that tells most of their masked tokens right is kept.
+        """
+        vocabulary = Vocabulary.of(lines)
+        rows = vocabulary.encode(lines)
+        test = _accuracy(_cut(vocabulary.encode(held[:TESTED_MAX])), seed) if len(held) else None
+        return cls(_trained(rows, weights, vocabulary, training, seed, told, test=test, checkpoints=checkpoints))
 
     def resume(
         self, lines: Sequence[str], counts: Floats, *, training: Training = TRAINING, seed: int = 0, told: Told = untold
     ) -> MaskedLines:
         """Go on learning; words not known yet get weights as far as the vocabulary has room. Gives a new one."""
+        if not isinstance(self.network, Network):
+            raise ValueError("a model whose weights were rounded cannot go on learning; take the one it was made of")
         words = [tokens(line) for line in lines]
         wider = self.vocabulary.widened(words)
-        return type(self)(_trained(words, counts, wider, training, seed, told, self.network.weights))
+        begin = _widened(self.network.weights, len(wider), seed)
+        return type(self)(_trained(wider.encode(words), np.sqrt(counts), wider, training, seed, told, begin=begin))
 
     def judge(self, lines: Sequence[str]) -> Judged:
         """Mask each token of each line in turn. A word that is not known is never right."""
-        rows = self.vocabulary.encode([tokens(line) for line in lines])
-        rows = _cut(rows)
-        line, place = np.nonzero(rows != PADDING)
-        missed, surprise = np.zeros(len(rows)), np.zeros(len(rows))
-        for begin in range(0, len(line), 256):
-            one, at = line[begin : begin + 256], place[begin : begin + 256]
-            masked = rows[one]
-            right = masked[np.arange(len(one)), at]
-            masked[np.arange(len(one)), at] = MASK
-            answer = self.network.ask(masked)[np.arange(len(one)), at]  # (b, vocabulary)
-            own = np.take_along_axis(answer, right[:, None], axis=1)
-            unknown = right == UNKNOWN
-            better = (answer > own).sum(axis=1)
-            told = np.exp(own[:, 0] - answer.max(axis=1)) / np.exp(answer - answer.max(axis=1, keepdims=True)).sum(
-                axis=1
-            )
-            chance = np.where(unknown, LEAST_CHANCE, np.maximum(told, LEAST_CHANCE))
-            np.add.at(missed, one, (better >= TOP) | unknown)
-            np.add.at(surprise, one, -np.log10(chance))
-        size = np.maximum(np.bincount(line, minlength=len(rows)), 1)
+        return self.judge_words([tokens(line) for line in lines])
+
+    def judge_words(self, lines: Sequence[Sequence[str]]) -> Judged:
+        """Judge lines by their tokens; a line without any is not strange."""
+        line, rank, chance = self.guess(lines)
+        size = np.maximum(np.bincount(line, minlength=len(lines)), 1)
+        missed = np.bincount(line, weights=rank >= TOP, minlength=len(lines))
+        surprise = np.bincount(line, weights=-np.log10(chance), minlength=len(lines))
         return Judged(missed / size, surprise / size)
+
+    def guess(self, lines: Sequence[Sequence[str]]) -> Guesses:
+        """Mask each token of each line in turn, and tell its rank and chance among all words."""
+        rows = self.vocabulary.encode(lines)
+        line, place = np.nonzero(rows != PADDING)
+        ranks, chances = np.zeros(len(line), np.int64), np.zeros(len(line))
+        order = np.argsort((rows != PADDING).sum(axis=1)[line], kind="stable")  # lines of like length go together
+        for begin in range(0, len(line), TOGETHER):
+            chosen = order[begin : begin + TOGETHER]
+            masked = _cut(rows[line[chosen]])
+            right = masked[np.arange(len(chosen)), place[chosen]]
+            masked[np.arange(len(chosen)), place[chosen]] = MASK
+            answer = self.network.ask(masked)  # (b, vocabulary)
+            own = np.take_along_axis(answer, right[:, None], axis=1)
+            most = answer.max(axis=1, keepdims=True)
+            chance = np.exp(own - most)[:, 0] / np.exp(answer - most).sum(axis=1)
+            unknown = right == UNKNOWN
+            ranks[chosen] = np.where(unknown, max(TOP, len(self.vocabulary)), (answer > own).sum(axis=1))
+            chances[chosen] = np.where(unknown, LEAST_CHANCE, np.maximum(chance, LEAST_CHANCE))
+        return Guesses(line, ranks, chances)
 
     def onnx(self) -> bytes:
         """Give the model file."""
@@ -92,13 +142,16 @@ class MaskedLines:
 
 
 def _trained(
-    words: Sequence[Sequence[str]],
-    counts: Floats,
+    rows: Ints,
+    weights: Floats,
     vocabulary: Vocabulary,
     training: Training,
     seed: int,
     told: Told,
-    begin: Weights | None,
+    *,
+    begin: Weights | None = None,
+    test: Callable[[Any, Any], float] | None = None,
+    checkpoints: Checkpoints | None = None,
 ) -> Network:
     size = len(vocabulary)
     settings = {
@@ -110,29 +163,62 @@ def _trained(
         "heads": 8,
         "dropout": 0.1,
         "steps": TOKENS_MAX,
-        "every": True,
+        "every": "masked",
     }
-    rows = _cut(vocabulary.encode(words))
-    share = np.sqrt(counts)
-    share = (share / share.mean()).astype(np.float32)
+    share = (weights / weights.mean()).astype(np.float32)
     drawn: dict[str, Any] = {}
 
     def given(torch: Any, chosen: Any) -> Any:
-        own = torch.from_numpy(rows)[chosen.cpu()]
+        own = torch.from_numpy(_cut(rows[chosen.cpu().numpy()]))
         odds = torch.rand(own.shape).masked_fill(own == PADDING, 2.0)
         masked = (odds < MASKED_SHARE) | (odds == odds.min(dim=1, keepdim=True).values)
-        drawn["right"] = own.masked_fill(~masked | (own <= UNKNOWN), -100).to(chosen.device)
-        return own.masked_fill(masked, MASK).to(chosen.device)
+        line = torch.nonzero(masked)[:, 0]
+        told = own[masked] > UNKNOWN
+        each = torch.bincount(line[told], minlength=len(own)).clamp(min=1)
+        drawn["right"] = own[masked].masked_fill(~told, -100).to(chosen.device)
+        drawn["weight"] = (torch.from_numpy(share)[chosen.cpu()] / each / len(own))[line].to(chosen.device)
+        hidden = (torch.rand(own.shape) < UNKNOWN_SHARE) & (own != PADDING)
+        return own.masked_fill(hidden, UNKNOWN).masked_fill(masked, MASK).to(chosen.device)
 
     def loss(torch: Any, answer: Any, chosen: Any) -> Any:
-        right = drawn["right"]
-        each = torch.nn.functional.cross_entropy(answer.transpose(1, 2), right, reduction="none", ignore_index=-100)
-        mean = each.sum(dim=1) / (right != -100).sum(dim=1).clamp(min=1)
-        return (mean * torch.from_numpy(share)[chosen.cpu()].to(chosen.device)).mean()
+        each = torch.nn.functional.cross_entropy(answer, drawn["right"], reduction="none", ignore_index=-100)
+        return (each * drawn["weight"]).sum()
 
-    start = None if begin is None else _widened(begin, size, seed)
-    more = {"words": vocabulary.words}
-    return Network.learned(settings, given, loss, len(rows), training, seed=seed, begin=start, told=told, more=more)
+    return Network.learned(
+        settings,
+        given,
+        loss,
+        len(rows),
+        training,
+        seed=seed,
+        begin=begin,
+        told=told,
+        more={"words": vocabulary.words},
+        test=test,
+        checkpoints=checkpoints,
+    )
+
+
+def _accuracy(rows: Ints, seed: int) -> Callable[[Any, Any], float]:
+    """Give the test of a network: the share of the tokens of held-out lines, one a line, that it tells right.
+
+    Words not known are wrong, whatever is told of them.
+    """
+    odds = np.random.default_rng(seed).random(rows.shape)
+    at = np.where(rows != PADDING, odds, -1.0).argmax(axis=1)
+    right = rows[np.arange(len(rows)), at]
+    masked = rows.copy()
+    masked[np.arange(len(rows)), at] = MASK
+
+    def test(torch: Any, forward: Any) -> float:
+        place = "cuda" if torch.cuda.is_available() else "cpu"
+        hits = 0
+        for begin in range(0, len(rows), TOGETHER):
+            told = forward(torch.from_numpy(masked[begin : begin + TOGETHER]).to(place)).argmax(dim=1).cpu().numpy()
+            hits += int(((told == right[begin : begin + TOGETHER]) & (told > UNKNOWN)).sum())
+        return hits / max(1, len(rows))
+
+    return test
 
 
 def _cut(rows: Ints) -> Ints:

@@ -7,12 +7,14 @@ was trained elsewhere is loaded and asked without it. Knows nothing of logs and 
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from watchkeeper.learn import networks
+from watchkeeper.learn.checkpoints import Checkpoints
 from watchkeeper.learn.framework import device, seeded
 from watchkeeper.learn.framework import torch as torch_module
 from watchkeeper.learn.onnx_graph import Run, Weights, runner, stored
@@ -22,6 +24,8 @@ BATCH = 512
 Array = npt.NDArray[Any]
 Loss = Callable[[Any, Any, Any], Any]
 """(torch, what the module told, the numbers of the examples (batch,)) to the mean loss."""
+Test = Callable[[Any, Callable[[Any], Any]], float]
+"""(torch, the module's forward pass) to a number, higher is better."""
 
 
 class Network:
@@ -44,8 +48,12 @@ class Network:
         begin: Weights | None = None,
         told: Told = untold,
         more: networks.Settings | None = None,
+        test: Test | None = None,
+        checkpoints: Checkpoints | None = None,
     ) -> Network:
         """Train. given: (torch, numbers of examples) to what enters the network. begin: weights to go on from.
+
+        test: how good the module is, from (torch, a function that runs it); the best state on the way is kept.
 
         Raises MissingExtra without torch. The same seed and examples give the same weights on one machine.
         """
@@ -59,7 +67,18 @@ class Network:
             def loss_of(chosen: Any) -> Any:
                 return loss(torch, networks.forward(torch, module, settings, given(torch, chosen)), chosen)
 
-            train(module, examples, loss_of, training, told=told)
+            def quality() -> float:
+                return test(torch, partial(networks.forward, torch, module, settings)) if test else 0.0
+
+            train(
+                module,
+                examples,
+                loss_of,
+                training,
+                told=told,
+                test=quality if test else None,
+                checkpoints=checkpoints,
+            )
         return cls(settings, weights_of(module), more)
 
     def ask(self, given: Array) -> npt.NDArray[np.float32]:
@@ -68,7 +87,8 @@ class Network:
             self._run = runner(self.onnx())
         if not len(given):
             shape = (0, self.settings["outputs"])
-            return np.zeros((0, self.settings["steps"], shape[1]) if self.settings.get("every") else shape, np.float32)
+            each = self.settings.get("every") is True
+            return np.zeros((0, self.settings["steps"], shape[1]) if each else shape, np.float32)
         return np.concatenate([self._run(given[at : at + BATCH]) for at in range(0, len(given), BATCH)])
 
     def onnx(self) -> bytes:

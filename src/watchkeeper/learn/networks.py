@@ -18,8 +18,10 @@ from watchkeeper.learn.onnx_graph import Graph, Weights
 Settings = Mapping[str, Any]
 """kind: `dense`, `recurrent` or `encoder`. inputs: tokens known (`ids`) or values a step (`values`). outputs: numbers
 told. width: of the hidden layer. steps: of a sequence. layers (recurrent), heads and dropout (encoder). every: whether
-each step of a sequence is told something, or its last one only."""
+each step of a sequence is told something (True), its last one only (False), or each that is MASK (`masked`, for ids:
+training is told of all of them, scoring of one a sequence)."""
 PADDING = 0
+MASK = 1
 _LSTM_GATES = (0, 3, 1, 2)
 """torch has the gates in the order input, forget, cell, output; ONNX input, output, forget, cell."""
 
@@ -43,7 +45,10 @@ def build(torch: Any, settings: Settings) -> Any:
 
 
 def forward(torch: Any, module: Any, settings: Settings, given: Any) -> Any:
-    """Run the module. given: (B, inputs) for dense, (B, T) ids or (B, T, inputs) values; told: (B, [T,] outputs)."""
+    """Run the module. given: (B, inputs) for dense, (B, T) ids or (B, T, inputs) values; told: (B, [T,] outputs).
+
+    Where `every` is `masked`, what is told is (M, outputs): of all MASK tokens, row by row.
+    """
     if settings["kind"] == "dense":
         return module["last"](torch.relu(module["first"](given)))
     inner = module["enter"](given)  # (B, T, width)
@@ -53,12 +58,18 @@ def forward(torch: Any, module: Any, settings: Settings, given: Any) -> Any:
         inner = inner + module["place"].weight[: given.shape[1]]
         padding = given == PADDING if settings["given"] == "ids" else None
         inner = module["layer"](inner, src_key_padding_mask=padding)
+    if settings["every"] == "masked":
+        return module["last"](inner[given == MASK])
     return module["last"](inner if settings["every"] else inner[:, -1])
 
 
-def graph(weights: Weights, settings: Settings, more: Settings) -> bytes:
-    """Give the ONNX model of trained weights; `more` are further settings to be kept in it."""
-    made = Graph(weights)
+def graph(weights: Weights, settings: Settings, more: Settings, *, folded: bool = False) -> bytes:
+    """Give the ONNX model of trained weights; `more` are further settings to be kept in it.
+
+    folded: weights of linear layers are written as they are multiplied, which is what quantisation looks for; such a
+    model is to be run only.
+    """
+    made = Graph(weights, folded=folded)
     kept = {**settings, **more}
     if settings["kind"] == "dense":
         inner = made.add("Relu", made.linear("given", "first.weight", "first.bias"))
@@ -70,7 +81,11 @@ def graph(weights: Weights, settings: Settings, more: Settings) -> bytes:
         kind, shape = "float32", ["n", "steps", settings["inputs"]]
     step: Callable[[Graph, str, Settings], str] = _lstm if settings["kind"] == "recurrent" else _encoder
     inner = step(made, inner, settings)
-    if not settings["every"]:
+    if settings["every"] == "masked":
+        place = made.add("Cast", made.add("Equal", "given", made.constant(np.array(MASK, np.int64))), to=1)
+        inner = made.add("Mul", inner, made.add("Unsqueeze", place, made.ints(2)))
+        inner = made.add("ReduceSum", inner, made.ints(1), keepdims=0)  # (B, width): of the one token that is MASK
+    elif not settings["every"]:
         inner = made.add("Gather", inner, made.constant(np.array(-1)), axis=1)
     return made.model(kind, shape, made.linear(inner, "last.weight", "last.bias"), kept)
 

@@ -34,11 +34,12 @@ class Stored(NamedTuple):
 class Graph:
     """A graph under construction; every method adds operators and gives the name of what comes out of the last."""
 
-    def __init__(self, weights: Mapping[str, npt.NDArray[Any]]) -> None:
+    def __init__(self, weights: Mapping[str, npt.NDArray[Any]], *, folded: bool = False) -> None:
         self._helper = extra("onnx.helper")
         self._numpy = extra("onnx.numpy_helper")
         self._nodes: list[Any] = []
-        self._initial = [self._numpy.from_array(np.asarray(each, order="C"), name) for name, each in weights.items()]
+        self._weights, self._folded = dict(weights), folded
+        self._initial: list[Any] = []
         self._count = 0
 
     def add(self, operator: str, *inputs: str, outputs: int = 1, **attributes: Any) -> str:
@@ -61,6 +62,9 @@ class Graph:
 
     def linear(self, inner: str, weight: str, bias: str) -> str:
         """Give x W^T + b over the last axis."""
+        if self._folded:
+            turned = self.constant(self._weights.pop(weight).T)
+            return self.add("Add", self.add("MatMul", inner, turned), bias)
         return self.add("Add", self.add("MatMul", inner, self.add("Transpose", weight, perm=[1, 0])), bias)
 
     def norm(self, inner: str, name: str) -> str:
@@ -73,7 +77,8 @@ class Graph:
         enters = self._helper.make_tensor_value_info("given", getattr(proto, kind.upper().replace("32", "")), shape)
         self._nodes.append(self._helper.make_node("Identity", [outcome], ["told"]))
         leaves = self._helper.make_tensor_value_info("told", proto.FLOAT, None)
-        graph = self._helper.make_graph(self._nodes, "watchkeeper", [enters], [leaves], self._initial)
+        own = [self._numpy.from_array(np.asarray(each, order="C"), name) for name, each in self._weights.items()]
+        graph = self._helper.make_graph(self._nodes, "watchkeeper", [enters], [leaves], [*own, *self._initial])
         model = self._helper.make_model(graph, opset_imports=[self._helper.make_opsetid("", OPSET)])
         model.ir_version = IR_VERSION
         self._helper.set_model_props(
@@ -92,7 +97,7 @@ def stored(content: bytes) -> Stored:
     told = {each.key: each.value for each in model.metadata_props}
     if int(told.get("schema_version", SCHEMA_VERSION + 1)) > SCHEMA_VERSION:
         raise ValueError(f"the model is of schema version {told.get('schema_version')}, known is {SCHEMA_VERSION}")
-    weights = {
+    weights = {  # of a folded model: not all
         each.name: numpy_helper.to_array(each)
         for each in model.graph.initializer
         if not each.name.startswith("constant_")
