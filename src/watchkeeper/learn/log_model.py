@@ -156,6 +156,14 @@ class LogModel:
         judged = self.lines.judge_words([words(form) for form in read.forms])
         return np.asarray((1.0 - judged.missed)[read.codes])
 
+    def flagged(self, lines: Lines) -> npt.NDArray[np.bool_]:
+        """Tell which raw lines (n,) are strange: of a form not known, and below the threshold of the measure in force.
+
+        This, and not `score` held against a number, is the model's decision.
+        """
+        judged = self.judge(lines)
+        return np.array([verdict.strange for verdict in judged.verdicts], bool)[judged.codes]
+
     def judge(self, lines: Lines) -> Judged:
         """Judge raw lines; only forms that are neither known nor cached go to the network.
 
@@ -180,11 +188,16 @@ class LogModel:
             return [told[form] for form in forms]
 
     def calibrate(self, held_out_lines: Lines, budget: float = BUDGET) -> Calibration:
-        """Set the threshold by raw lines held to be normal; those of known forms say nothing and are left out."""
+        """Set the threshold by raw lines held to be normal; those of known forms say nothing and are left out.
+
+        budget: share of the normal forms that are new which may be flagged. Without such lines the calibration of
+        `learn`, which held a fifth of the distinct lines out, stays; it has the same meaning.
+        """
         with self._lock:
             forms = [form for form in self._reader.read(held_out_lines).forms if form not in self.counts]
-            self.calibration = _calibration(self.lines, forms, budget, 0)
-            self._cache.clear()
+            if forms:
+                self.calibration = _calibration(self.lines, forms, budget, 0)
+                self._cache.clear()
             return self.calibration
 
     def explain(self, line: str) -> Explanation:
