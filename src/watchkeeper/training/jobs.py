@@ -142,6 +142,7 @@ class Jobs:
                 raise Conflict(f"job {job.id} has ended already: {job.status.value}")
             if self._current == job.id:
                 self._let_go()
+                job = self._with_progress(job)
             ended = self._end(job, Status.CANCELLED, why or "cancelled by an operator")
         self._tell()
         return ended

@@ -13,12 +13,10 @@ import os
 import resource
 import signal
 import subprocess
-import sys
 import threading
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import IO
 
 import psutil
 
@@ -154,12 +152,12 @@ def lift_data_limit() -> None:
     resource.setrlimit(resource.RLIMIT_DATA, (hard, hard))
 
 
-def hold_lifeline(lifeline: IO[bytes] | None = None) -> threading.Thread:
+def hold_lifeline(descriptor: int = 0) -> threading.Thread:
     """Called by the worker: end this process, children included, as soon as the server's end of the pipe closes."""
-    pipe = lifeline or sys.stdin.buffer
 
     def wait_for_the_end() -> None:
-        while pipe.read(4096):
+        # Not through sys.stdin, whose lock this thread would still hold when the interpreter ends.
+        while os.read(descriptor, 4096):
             pass
         os.killpg(os.getpgrp(), signal.SIGKILL)
 
