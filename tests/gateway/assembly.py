@@ -22,6 +22,7 @@ from watchkeeper.app.feedback import OperatorFeedback
 from watchkeeper.app.findings import FindingStore
 from watchkeeper.app.incident_store import IncidentStore
 from watchkeeper.app.incidents import Incidents
+from watchkeeper.app.own_metrics import Source
 from watchkeeper.app.silences import Silences
 from watchkeeper.app.tail import Tail
 from watchkeeper.app.verdict import Verdict
@@ -113,6 +114,7 @@ class Keeper:
         )
         self.ready: tuple[bool, str] = (True, "")
         self.status_calls = 0
+        self.metric_sources: list[Source] = []
 
     def publish(self, findings: list[Finding]) -> None:
         marked = self.feedback.weigh(self.silences.mark(findings))
@@ -150,6 +152,7 @@ class Keeper:
             "findings": {"open": 1, "opened_1h": 2},
             "incidents": self.incidents.counts(),
             "notifications": [],
+            "remote_write": [],
         }
 
     def backup(self, target: Path) -> BackupReport:

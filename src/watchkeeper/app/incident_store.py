@@ -213,6 +213,13 @@ class IncidentStore:
         )[0]
         return {name: int(row[name]) for name in ("open", "acknowledged", "critical", "opened_24h")}
 
+    def live_by_severity(self) -> dict[str, int]:
+        """Count the incidents that go on, open or acknowledged, by severity; a severity without any is missing."""
+        rows = self._metadata.read(
+            "SELECT severity, COUNT(*) AS n FROM incidents WHERE state IN (?, ?) GROUP BY severity", list(_LIVE)
+        )
+        return {str(row["severity"]): int(row["n"]) for row in rows}
+
     def delete_ended_before(self, time_unix_ns: int) -> int:
         """Delete resolved and merged incidents that were last changed before the time; gives how many."""
         with self._metadata.transaction() as connection:

@@ -26,8 +26,11 @@ from watchkeeper.app.incident_store import IncidentStore
 from watchkeeper.app.incidents import Incidents
 from watchkeeper.app.notify.notifier import Notifier
 from watchkeeper.app.notify.targets import read_targets
+from watchkeeper.app.own_metrics import Family, Source, own_families
 from watchkeeper.app.patterns import Patterns
 from watchkeeper.app.pipeline import Pipeline
+from watchkeeper.app.remote_write.destination import destination
+from watchkeeper.app.remote_write.sender import RemoteWriteSender
 from watchkeeper.app.silences import Silences
 from watchkeeper.app.tail import Tail
 from watchkeeper.app.training import Training
@@ -94,6 +97,9 @@ class Watchkeeper:
         self.findings = FindingStore(self.store.metadata)
         self.receiver = Receiver(self.store, self.ledger, self.tokens, settings)
         self.remote_write = RemoteWrite(self.receiver, Known(self.store.metadata))
+        self.metric_sources: list[Source] = [self._remote_write_families]
+        to = destination(settings)
+        self._remote_writer = RemoteWriteSender(to, lambda: own_families(self)) if to else None
         self.changes = Changes(self.store.metadata)
         self.silences = Silences(self.store.metadata, now_unix_ns=self._now_unix_ns)
         self.notifier = Notifier(
@@ -181,6 +187,8 @@ class Watchkeeper:
         self._pipeline.start()
         self.diagnoses.start()
         self.notifier.start()
+        if self._remote_writer is not None:
+            self._remote_writer.start()
         self._housekeeping.start()
         self.training.start()
         self._ready = True
@@ -188,6 +196,8 @@ class Watchkeeper:
     def stop(self) -> None:
         """Stop taking telemetry, finish what waits, write learned state and close the store."""
         self._ready = False
+        if self._remote_writer is not None:
+            self._remote_writer.stop()
         self.training.stop()
         self._housekeeping.stop()
         self._pipeline.stop()
@@ -246,6 +256,7 @@ class Watchkeeper:
             "findings": self.findings.counts(now),
             "incidents": self.incidents.counts(),
             "notifications": self.notifier.status(),
+            "remote_write": [self._remote_writer.status()] if self._remote_writer is not None else [],
         }
 
     def _ingest(self) -> dict[str, dict[str, float]]:
@@ -260,6 +271,7 @@ class Watchkeeper:
             *([self.changes.problem] if self.changes.problem else []),
             *self.notifier.problems(),
         ]
+        problems += self._remote_writer.problems() if self._remote_writer is not None else []
         if lag_s > LAG_DEGRADED_S:
             problems.append(f"detection is {lag_s:.0f} s behind what is received; lower the load or add cores")
         if failures:
@@ -270,6 +282,16 @@ class Watchkeeper:
         if refusal:
             problems.append(f"telemetry is refused: {refusal}")
         return problems
+
+    def _remote_write_families(self) -> list[Family]:
+        about = "Exemplars in remote write that were not kept, since the start."
+        ignored = Family(
+            "watchkeeper_remote_write_exemplars_ignored_total",
+            "counter",
+            about,
+            [({}, float(self.remote_write.exemplars_ignored))],
+        )
+        return [ignored, *(self._remote_writer.own_families() if self._remote_writer is not None else [])]
 
     def publish(self, findings: list[Finding]) -> None:
         """Keep findings, from whatever source, and let them become incidents where they do."""

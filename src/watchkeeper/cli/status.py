@@ -60,6 +60,7 @@ def status_lines(current: dict[str, Any], ledger: list[dict[str, Any]]) -> list[
     lines += [f"  problem: {paint(safe(str(problem)), 'red')}" for problem in current["problems"]]
     found = current["findings"]
     lines.append(f"findings  {found['open']} open, {found['opened_1h']} opened in the last hour")
+    lines += [_remote_write(row) for row in current["remote_write"]]
     lines += ["", *_ingest(current), "", *_ledger(ledger), "", *_store(current["store"]), *_pipeline(current)]
     return lines
 
@@ -141,6 +142,13 @@ def _pipeline(current: dict[str, Any]) -> list[str]:
         warming = sum(row["state"] == "warming" for row in learning)
         lines.append(f"learning  {len(learning) - warming:,} services watched, {warming:,} warming up")
     return lines + [f"          {line}" for line in warming_lines(learning)]
+
+
+def _remote_write(row: dict[str, Any]) -> str:
+    """Tell how the sending on of own metrics fares."""
+    fate = ", ".join(f"{int(row[name]):,} {name}" for name in ("sent", "rejected", "dropped"))
+    failed = f"; last error: {safe(str(row['last_error']))}" if row["last_error"] else ""
+    return f"own metrics to {safe(str(row['url']))} ({row['version']}): {fate}, {int(row['waiting']):,} wait{failed}"
 
 
 def _moment(unix_ns: Any) -> str:

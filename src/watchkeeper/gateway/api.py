@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 from fastapi import Depends, FastAPI
@@ -20,6 +21,7 @@ from watchkeeper.gateway.auth import OPENAPI_PATH, allowed_methods, authorize
 from watchkeeper.gateway.body_limit import BodyLimit
 from watchkeeper.gateway.context import Gateway
 from watchkeeper.gateway.page import STATIC_FOLDER, page_router
+from watchkeeper.gateway.prometheus import gateway_families
 from watchkeeper.gateway.routes import (
     alerts,
     changes,
@@ -63,7 +65,8 @@ def create_api(
             Middleware(GZipMiddleware, minimum_size=GZIP_BYTES_MIN, compresslevel=GZIP_LEVEL),
         ],
     )
-    api.state.gateway = Gateway(keeper, now_unix_ns)
+    api.state.gateway = gateway = Gateway(keeper, now_unix_ns)
+    keeper.metric_sources.append(partial(gateway_families, gateway.work, gateway.streams))
     problems.install(api, allowed_methods)
     openapi.install(api)
     api.include_router(system.router)

@@ -16,6 +16,7 @@ from watchkeeper.app.changes import Changes
 from watchkeeper.app.diagnosis import Diagnoses
 from watchkeeper.app.feedback import OperatorFeedback
 from watchkeeper.app.incidents import Incidents
+from watchkeeper.app.own_metrics import Source
 from watchkeeper.app.silences import Silences
 from watchkeeper.detect.base import LearningState
 from watchkeeper.models.versions import ModelVersions
@@ -109,6 +110,7 @@ class WatchkeeperLike(Protocol):
     changes: Changes
     diagnoses: Diagnoses
     silences: Silences
+    metric_sources: list[Source]
     models: ModelVersions
 
     def publish(self, findings: list[Finding]) -> None:

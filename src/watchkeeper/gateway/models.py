@@ -126,6 +126,19 @@ class NotificationState(Shape):
     last_sent_unix_ns: UnixNs
 
 
+class RemoteWriteState(Shape):
+    """How the sending on of Watchkeeper's own metrics fares; samples count from the start of the program."""
+
+    url: str
+    version: str
+    sent: int
+    rejected: int = Field(description="Refused for good by the receiver.")
+    dropped: int = Field(description="Given up because too many waited.")
+    waiting: int = Field(description="Points in time that wait for the receiver.")
+    last_sent_unix_ns: UnixNs
+    last_error: str
+
+
 class Status(Shape):
     """The state of everything."""
 
@@ -144,6 +157,7 @@ class Status(Shape):
     findings: FindingCounts
     incidents: IncidentCounts
     notifications: list[NotificationState]
+    remote_write: list[RemoteWriteState]
 
 
 class LedgerRow(Shape):

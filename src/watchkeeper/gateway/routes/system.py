@@ -43,9 +43,7 @@ async def metrics(gateway: Parts) -> Response:
     """Give the state of Watchkeeper as Prometheus text."""
 
     async def make() -> str:
-        return await gateway.work.live.run(
-            prometheus.exposition, gateway.keeper, gateway.work, streams_open=gateway.streams.open
-        )
+        return await gateway.work.live.run(prometheus.exposition, gateway.keeper)
 
     return Response(await gateway.shared.get("prometheus", make), headers={"Content-Type": prometheus.CONTENT_TYPE})
 

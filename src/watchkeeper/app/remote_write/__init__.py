@@ -1,0 +1,1 @@
+"""Watchkeeper's metrics of itself, sent on by Prometheus remote write."""
