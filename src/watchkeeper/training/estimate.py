@@ -16,11 +16,11 @@ from watchkeeper.training.job import STAGES, Stage, Statistics
 
 PACES: Mapping[Stage, float] = {
     Stage.FETCHING: 8e-6,
-    Stage.TRAIN: 0.03,
-    Stage.EVALUATE: 0.01,
+    Stage.TRAIN: 0.1,
+    Stage.EVALUATE: 0.02,
     Stage.SAVE: 3.0,
 }
-"""Seconds for a stored row, a step of training, a held-out line, a save, on two cores of 2023: a first guess only."""
+"""Seconds for a stored row, a step of training, a line judged, a save, on a core of 2023: a first guess only."""
 HALF_LIFE_S = 20.0
 """Age at which what a stage's pace was counts half: others may come and go on the machine."""
 TRUSTED_S = 1.0
@@ -67,17 +67,29 @@ class Estimate:
         """Set how much work a stage is."""
         self._stages[stage].planned = units
 
-    def begin(self, stage: Stage, *, done: float = 0.0) -> None:
-        """Go over to a stage; `done` of its work was done by an earlier process."""
+    def begin(self, stage: Stage) -> None:
+        """Go over to a stage."""
         self._pass(0.0)
         for earlier in STAGES[: STAGES.index(stage)]:
             self._stages[earlier].planned = self._stages[earlier].done
         self.stage = stage
-        self._stages[stage].done = done
+
+    def skip(self) -> None:
+        """Count the time since the last word towards no stage: it was spent on what is needed once."""
+        self._last_s = self.clock()
+
+    def resume(self, done: float) -> None:
+        """Note work of the present stage that an earlier process did."""
+        self._pass(0.0)
+        self._stages[self.stage].done = done
 
     def reach(self, done: float) -> None:
         """Tell how much of the present stage's work is done, in all."""
         self._pass(max(0.0, done - self._stages[self.stage].done))
+
+    def finish(self) -> None:
+        """Tell that the present stage is done, whatever was planned."""
+        self.reach(self._stages[self.stage].planned)
 
     def elapsed_s(self) -> float:
         """Give the seconds of work, earlier processes included."""

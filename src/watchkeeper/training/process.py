@@ -25,6 +25,7 @@ NICENESS = 19
 OOM_SCORE = 900
 DATA_SLACK_BYTES = 2 << 30
 """How far the limit of the kernel lies above the cap, which the server enforces: room for what is mapped, not used."""
+GPU_DEVICE = Path("/dev/nvidiactl")
 _THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMEXPR_NUM_THREADS")
 
 
@@ -56,10 +57,10 @@ class WorkerProcess:
         return self._process.poll()
 
     def memory_bytes(self) -> int:
-        """Give the memory that it and its children hold in RAM; 0 when it is gone."""
+        """Give the memory that it and its children hold and that no file backs; 0 when it is gone."""
         try:
             own = psutil.Process(self.pid)
-            return sum(each.memory_info().rss for each in (own, *own.children(recursive=True)))
+            return sum(_held_bytes(each.pid) for each in (own, *own.children(recursive=True)))
         except psutil.Error:
             return 0
 
@@ -73,6 +74,16 @@ class WorkerProcess:
         if self._process.stdin is not None:
             with contextlib.suppress(OSError):
                 self._process.stdin.close()
+
+
+def _held_bytes(pid: int) -> int:
+    """Give what a process holds in RAM without the pages of files, such as CUDA's libraries, which are shared."""
+    try:
+        lines = Path(f"/proc/{pid}/status").read_text(encoding="ascii", errors="replace").splitlines()
+    except (FileNotFoundError, ProcessLookupError):
+        return 0
+    told = [line.split()[1] for line in lines if line.startswith(("RssAnon:", "RssShmem:"))]
+    return sum(map(int, told)) * 1024
 
 
 def start_time(pid: int) -> int:
@@ -128,8 +139,9 @@ def be_polite(*, memory_bytes_max: int) -> list[str]:
         "disk priority": lambda: own.ionice(psutil.IOPRIO_CLASS_IDLE),
         "out-of-memory score": lambda: Path("/proc/self/oom_score_adj").write_text(str(OOM_SCORE), encoding="ascii"),
         "no core files": lambda: resource.setrlimit(resource.RLIMIT_CORE, (0, 0)),
-        "memory limit": lambda: _limit_data(memory_bytes_max + DATA_SLACK_BYTES),
     }
+    if not GPU_DEVICE.exists():  # CUDA maps the memory of GPUs as data; the server's watch is the limit there
+        steps["memory limit"] = lambda: _limit_data(memory_bytes_max + DATA_SLACK_BYTES)
     for name, step in steps.items():
         try:
             step()
@@ -144,12 +156,6 @@ def _limit_data(bytes_max: int) -> None:
     _, hard = resource.getrlimit(resource.RLIMIT_DATA)
     most = bytes_max if hard == resource.RLIM_INFINITY else min(bytes_max, hard)
     resource.setrlimit(resource.RLIMIT_DATA, (most, hard))
-
-
-def lift_data_limit() -> None:
-    """Take the kernel's limit away: CUDA maps the GPU's memory as data. The server's watch stays."""
-    _, hard = resource.getrlimit(resource.RLIMIT_DATA)
-    resource.setrlimit(resource.RLIMIT_DATA, (hard, hard))
 
 
 def hold_lifeline(descriptor: int = 0) -> threading.Thread:

@@ -1,8 +1,9 @@
 """Whether a new model takes the place of the one before it: measured on the same held-out lines, by a stated rule.
 
 Enters: for each held-out line how often it came, its score by the new and by the previous model, and what each would
-have flagged. Leaves: Verdict. The rule: promoted when it flags no more of the held-out normal lines than the budget
-allows, or than the previous one does, and is no less accurate than that within a 95 % interval. Pure.
+have flagged. Leaves: Verdict. The rule: promoted when it flags no more of the normal forms that it has not learned than
+the budget allows (or no more lines than the previous version), and is no less accurate than the previous version within
+a 95 % interval. Pure.
 """
 
 from __future__ import annotations
@@ -28,14 +29,12 @@ class Held(NamedTuple):
 
 
 class Quality(NamedTuple):
-    """Of one model: mean score and its 95 % interval, share of held-out lines flagged and its interval."""
+    """Of one model: mean score with its 95 % interval, and the share of the held-out lines flagged, each 0..1."""
 
     accuracy: float
     accuracy_low: float
     accuracy_high: float
     flagged: float
-    flagged_low: float
-    flagged_high: float
 
 
 class Verdict(NamedTuple):
@@ -46,27 +45,29 @@ class Verdict(NamedTuple):
 
 
 def quality(held: Held, counts: Floats, *, seed: int = 0) -> Quality:
-    """Give the figures of one model. counts: (n,) how often each line came; it weighs by the square root of it."""
+    """Give the figures of one model. counts: (n,) how often each line came; a score weighs the square root of it."""
     weights = np.sqrt(counts)
-    accuracy = float(np.average(held.scores, weights=weights))
     low, high = np.percentile(_drawn(held.scores, weights, seed), SHARE)
-    flagged, flagged_low, flagged_high = _share(held.flagged, weights)
-    return Quality(accuracy, float(low), float(high), flagged, flagged_low, flagged_high)
+    accuracy = float(np.average(held.scores, weights=weights))
+    return Quality(accuracy, float(low), float(high), float(np.average(held.flagged, weights=counts)))
 
 
-def judge(new: Held, previous: Held | None, counts: Floats, *, budget: float, seed: int = 0) -> Verdict:
-    """Apply the rule. budget: share of held-out normal lines that may be flagged, 0..1."""
-    weights = np.sqrt(counts)
-    share, least, _ = _share(new.flagged, weights)
-    within = least <= budget
-    told = f"it flags {share:.2%} of the held-out normal lines, where {budget:.2%} are allowed"
+def judge(new: Held, previous: Held | None, counts: Floats, unseen: Mask, *, budget: float, seed: int = 0) -> Verdict:
+    """Apply the rule.
+
+    unseen: (n,) lines of forms that the new model has not learned. budget: share of those that it may flag, 0..1;
+    it counts as kept while Wilson's 95 % interval of the share reaches down to it.
+    """
+    flagged, of = int(new.flagged[unseen].sum()), int(unseen.sum())
+    least = _least(flagged, of)
+    told = f"it flags {flagged} of the {of} held-out normal forms that it has not learned ({budget:.1%} are allowed)"
     if previous is None:
-        if within:
-            return Verdict(True, f"there is no previous version; {told}")
-        return Verdict(False, f"{told}, more than chance explains")
-    before, _, before_most = _share(previous.flagged, weights)
-    if not within and share > before_most:
-        return Verdict(False, f"{told}; the previous version flags {before:.2%}")
+        return Verdict(least <= budget, f"there is no previous version; {told}")
+    now, before = np.average(new.flagged, weights=counts), np.average(previous.flagged, weights=counts)
+    told += f", {now:.2%} of the held-out lines where the previous version flags {before:.2%}"
+    if least > budget and now > before:
+        return Verdict(False, told)
+    weights = np.sqrt(counts)
     difference = new.scores - previous.scores
     mean = float(np.average(difference, weights=weights))
     low, high = np.percentile(_drawn(difference, weights, seed), SHARE)
@@ -84,11 +85,10 @@ def _drawn(values: Floats, weights: Floats, seed: int) -> Floats:
     return means
 
 
-def _share(flagged: Mask, weights: Floats) -> tuple[float, float, float]:
-    """Give a weighted share and Wilson's 95 % interval of it, of as many lines as the weights are worth (Kish)."""
-    share = float(np.average(flagged, weights=weights))
-    size = float(weights.sum() ** 2 / (weights**2).sum())
-    middle = share + Z**2 / (2 * size)
-    around = Z * np.sqrt(share * (1 - share) / size + Z**2 / (4 * size**2))
-    whole = 1 + Z**2 / size
-    return share, max(0.0, float((middle - around) / whole)), min(1.0, float((middle + around) / whole))
+def _least(flagged: int, of: int) -> float:
+    """Give the low end of Wilson's 95 % interval of a share."""
+    if not of:
+        return 0.0
+    share = flagged / of
+    around = Z * np.sqrt(share * (1 - share) / of + Z**2 / (4 * of**2))
+    return max(0.0, float((share + Z**2 / (2 * of) - around) / (1 + Z**2 / of)))

@@ -59,12 +59,22 @@ class Reporter:
         with self._lock:
             self._estimate.plan(stage, units)
 
-    def begin(self, stage: Stage, *, done: float = 0.0) -> None:
-        """Go over to a stage; `done` of its work was done by an earlier process."""
+    def begin(self, stage: Stage) -> None:
+        """Go over to a stage."""
         with self._lock:
-            self._estimate.begin(stage, done=done)
+            self._estimate.begin(stage)
         self.say(f"{stage.value} begins")
         self._write()
+
+    def skip(self) -> None:
+        """Count the time since the last word towards no stage."""
+        with self._lock:
+            self._estimate.skip()
+
+    def resume(self, done: float) -> None:
+        """Note work of the present stage that an earlier process did."""
+        with self._lock:
+            self._estimate.resume(done)
 
     def reach(self, done: float, *, epoch: int | None = None, accuracy: float | None = None) -> None:
         """Tell how much of the stage's work is done, in all; it is a sign of life, too."""
@@ -73,6 +83,13 @@ class Reporter:
             self._heart.moved()
             self._epoch = self._epoch if epoch is None else epoch
             self._accuracy = self._accuracy if accuracy is None else accuracy
+
+    def finish(self, *, accuracy: float | None = None) -> None:
+        """Tell that the stage is done."""
+        with self._lock:
+            self._estimate.finish()
+            self._accuracy = self._accuracy if accuracy is None else accuracy
+        self._write()
 
     def say(self, text: str) -> None:
         """Write a line to the log."""
