@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Iterable, Sequence
+from itertools import islice
 
 import numpy as np
 import numpy.typing as npt
@@ -77,7 +78,7 @@ def form_of(line: str) -> str:
     """Give a masked line in which names that vary are masked too, as the pattern miner finds them.
 
     What stands at a `<*>` of the line's template becomes the token of its kind, `<any>` where it has none. So all lines
-    of a template are alike but for the kinds of their values. Cost: some 100 microseconds.
+    of a template are alike but for the kinds of their values. Ends with its token TOKENS_MAX. Cost: some 100 us.
 
     >>> form_of("took 12ms for user=ann")
     'took <duration> for user= <any>'
@@ -88,7 +89,9 @@ def form_of(line: str) -> str:
         kind = _kind_of(encoded[begin:until].decode("utf-8", "replace"))
         parts += [encoded[end:begin].decode("utf-8", "replace"), f" {kind} "]
         end = until
-    return masked("".join((*parts, encoded[end:].decode("utf-8", "replace"))))
+    form = masked("".join((*parts, encoded[end:].decode("utf-8", "replace"))))
+    last = next(islice(_TOKEN.finditer(form), TOKENS_MAX - 1, None), None)
+    return form if last is None else form[: last.end()]
 
 
 def _kind_of(value: str) -> str:
