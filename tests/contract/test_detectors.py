@@ -244,3 +244,48 @@ def test_memory_is_bounded() -> None:
     [kept] = other._watches.values()
     assert len(kept.ids) <= 10_000
     assert replace(kept.learning()).lines == rows * 8
+
+
+def _later(batch: pa.RecordBatch, seconds: int) -> pa.RecordBatch:
+    """Give the batch as though it had come later."""
+    for name in ("time_unix_ns", "end_time_unix_ns", "received_unix_ns"):
+        place = batch.schema.get_field_index(name)
+        if place >= 0:
+            moved = pa.array(batch.column(name).to_numpy() + seconds * 10**9, batch.schema.field(place).type)
+            batch = batch.set_column(place, batch.schema.field(place), moved)
+    return batch
+
+
+def _times(batch: pa.RecordBatch) -> tuple[int, int]:
+    times = batch.column("time_unix_ns").to_numpy()
+    return int(times.min()), int(times.max())
+
+
+def test_an_earlier_state_takes_over_as_though_no_time_had_passed(case: Case, tmp_path: Path) -> None:
+    """Learn what is normal, keep it, see hours of something else, go back: the same is normal and the same is told."""
+    detector, went_back, expected, gap_s = case.make(), case.make(), case.make(), 4 * 3600
+    start = case.fault - 3
+    quiet, fault = case.batches[:start], case.batches[start : start + 9]
+    for batch in quiet:
+        detector.learn(batch)
+    detector.save(tmp_path)
+    span_s = -(-(_times(fault[-1])[1] - _times(fault[0])[0]) // 10**10) * 10
+    told: dict[str, str] = {}
+    for again in range(4, 0, -1):
+        for batch in fault:
+            told.update({one.id: str(one.state) for one in detector.learn(_later(batch, gap_s - again * span_s))})
+    went_back.load(tmp_path)
+    expected.load(tmp_path)
+    closed = {one.id: str(one.state) for one in went_back.take_over(detector)}
+    assert closed == {one: "closed" for one, state in told.items() if state == "open"}
+    assert [(one.service, one.state) for one in went_back.learning()] == [
+        (one.service, one.state) for one in expected.learning()
+    ]
+    then = {(one.kind, one.service) for batch in fault for one in expected.learn(batch)}
+    usual = quiet[-8:]
+    later = gap_s + 10 + (_times(usual[-1])[1] - _times(usual[0])[0]) // 10**10 * 10
+    found = {(one.kind, one.service) for batch in usual for one in went_back.learn(_later(batch, later))}
+    # What had been gathered and not yet judged is of the fault, and is judged now.
+    assert found <= then, "what was normal when it was learned is normal again, and nothing is missing"
+    assert {(one.kind, one.service) for batch in fault for one in went_back.learn(_later(batch, later))} >= then
+    assert then

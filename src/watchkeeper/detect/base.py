@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import Protocol, Self
 
 import numpy as np
 import numpy.typing as npt
@@ -48,3 +48,10 @@ class Detector(Protocol):
 
     def load(self, folder: Path) -> None:
         """Take the state up again; raises StoreError when it is of a newer version or damaged."""
+
+    def take_over(self, previous: Self) -> list[Finding]:
+        """Go on at the event time where `previous` is, with what this one has learned; `previous` is used up.
+
+        The time between this one's newest event and then counts as not seen: nothing is missing in it and nothing is
+        learned from it. Gives the findings that were open, closed, for they were judged by another's knowledge.
+        """

@@ -61,12 +61,16 @@ class OpenFinding:
 
 
 class OpenFindings:
-    """See the module. close_s: quiet seconds of event time after which a finding closes."""
+    """See the module. close_s: quiet seconds of event time after which a finding closes.
+
+    protected: kind, service and subject of what people confirmed as anomalous, which never becomes the new normal.
+    """
 
     def __init__(self, timing: Timing, close_s: float) -> None:
         self._timing = timing
         self._close_ns = int(close_s * 1e9)
         self._open: OrderedDict[Key, OpenFinding] = OrderedDict()
+        self.protected: frozenset[Key] = frozenset()
 
     def __len__(self) -> int:
         return sum(not one.settled for one in self._open.values())
@@ -134,7 +138,7 @@ class OpenFindings:
                 continue
             finding = one.finding
             quiet = now_ns - finding.last_unix_ns >= self._close_ns
-            long = finding.last_unix_ns - finding.first_unix_ns >= SETTLE_S * 1e9
+            long = finding.last_unix_ns - finding.first_unix_ns >= SETTLE_S * 1e9 and key not in self.protected
             if not one.settled and (quiet or long):
                 one.finding = replace(finding, state=FindingState.CLOSED)
                 one.settled = True
@@ -223,6 +227,12 @@ class OpenFindings:
         """Give what was seen: for too many lines, in the words of the judgement that `expected` is from."""
         now = wording.seen(judgement, count, peak, self._timing)
         return replace(now, text=told.seen.text) if judgement.kind in TOO_MANY else now
+
+    def close_all(self) -> list[Finding]:
+        """Close everything at once, and forget what has settled."""
+        closed = [replace(one.finding, state=FindingState.CLOSED) for one in self._open.values() if not one.settled]
+        self._open.clear()
+        return closed
 
     # -- state ----------------------------------------------------------------------------------------------------
 

@@ -36,6 +36,7 @@ class Judgement(NamedTuple):
     span: windows that were judged together; `each` has their numbers and lines, and mean and upper are of all of them;
     upper_window is of one.
     severity_told: whether the records carry the severity themselves.
+    confirmed: people confirmed the template as anomalous, so that it is told though it was seen before.
     position, value, known: the `<*>` of the template, from 0, what stands there now and what stood there before.
     rows: of the batch at hand that show it. windows, learned_lines: what the baseline rests on.
     """
@@ -64,6 +65,7 @@ class Judgement(NamedTuple):
     position: int = -1
     value: str = ""
     known: tuple[str, ...] = ()
+    confirmed: bool = False
 
     @property
     def subject(self) -> str:

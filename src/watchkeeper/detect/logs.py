@@ -9,9 +9,10 @@ I/O but save and load.
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
+from typing import Self
 
 import numpy as np
 import numpy.typing as npt
@@ -24,7 +25,8 @@ from watchkeeper.detect.findings import OpenFindings, Points
 from watchkeeper.detect.judgement import Judgement, Kind
 from watchkeeper.detect.likeness import Likeness
 from watchkeeper.detect.parameters import ParameterWatch
-from watchkeeper.detect.service import About, Part, ServiceWatch, Timing, grade
+from watchkeeper.detect.protection import Confirmed
+from watchkeeper.detect.service import UNSEEN_SCORE_MIN, About, Part, ServiceWatch, Timing, Touched, grade
 from watchkeeper.detect.words import implied_severity
 from watchkeeper.signals.finding import Evidence, Finding
 
@@ -63,6 +65,7 @@ class LogDetector:
         self._findings = OpenFindings(self._timing, close_s)
         self._likeness = Likeness(template_text)
         self._newest_ns = 0
+        self._confirmed: dict[str, dict[int, float]] = {}
         self._parameters = ParameterWatch(parameters, self._timing) if parameters else None
 
     def score(self, batch: pa.RecordBatch) -> npt.NDArray[np.float64]:
@@ -84,7 +87,7 @@ class LogDetector:
         for service, part in _parts(batch):
             watch = self._watch(service, int(part.times[0]))
             interest = self._findings.templates_of_interest(service)
-            said = watch.learn(part, interest, self._about(watch))
+            said = watch.learn(part, interest | watch.confirmed.keys(), self._about(watch))
             for template in said.met:
                 self._likeness.add(template)
             self._newest_ns = max(self._newest_ns, watch.newest_ns)
@@ -93,6 +96,7 @@ class LogDetector:
                 lines = _examples(batch, one.rows)
                 _note(changed, self._findings.touch(service, one.template_id, one.lines, one.last_ns, lines))
             self._tell(changed, watch, said.judgements, batch)
+            self._tell(changed, watch, self._again(watch, said.touched), batch)
             if self._parameters is not None:
                 self._tell(changed, watch, self._parameters.take(service, part, batch.column("body")), batch)
             self._sweep(changed, watch, watch.newest_ns)
@@ -129,15 +133,47 @@ class LogDetector:
         """Take up what `save` wrote in place of what is known; raises StoreError when it is damaged or newer."""
         saved = state.load(folder, self._timing, self._findings, self._parameters)
         self._watches = OrderedDict((watch.name, watch) for watch in saved.watches)
+        for watch in saved.watches:
+            watch.confirmed = self._confirmed.get(watch.name, {})
         self._newest_ns = saved.newest_ns
         self._likeness = Likeness(self._template_text)
         for template in sorted({template for watch in saved.watches for template in watch.ids}):
             self._likeness.add(template)
 
+    def take_over(self, previous: Self) -> list[Finding]:
+        """Go on where `previous` is; see detect/base.py."""
+        closed = previous._findings.close_all()
+        self._findings.close_all()
+        self._newest_ns = max(self._newest_ns, previous._newest_ns)
+        for watch in self._watches.values():
+            other = previous._watches.get(watch.name)
+            watch.skip_to(other.newest_ns if other else self._newest_ns)
+            watch.behind_ns = self._newest_ns - watch.newest_ns
+        return closed
+
+    def protect(self, confirmed: Sequence[Confirmed]) -> None:
+        """Never learn these as normal; see detect/protection.py. A confirmed form is told whenever it comes again."""
+        own = [one for one in confirmed if one.kind.startswith("log.")]
+        self._findings.protected = frozenset((one.kind, one.service, one.subject) for one in own)
+        templates: dict[str, dict[int, float]] = {}
+        for one in own:
+            if one.kind == Kind.UNSEEN and one.template_id is not None:
+                templates.setdefault(one.service, {})[one.template_id] = max(one.score, UNSEEN_SCORE_MIN)
+        self._confirmed = templates
+        for watch in self._watches.values():
+            watch.confirmed = templates.get(watch.name, {})
+
+    def _again(self, watch: ServiceWatch, touched: Sequence[Touched]) -> list[Judgement]:
+        """Judge the confirmed templates among these that no finding is open of."""
+        known = partial(self._findings.is_new_template, watch.name)
+        told = [watch.again(one) for one in touched if one.template_id in watch.confirmed]
+        return [one for one in told if one is not None and not known(one.template_id)]
+
     def _watch(self, service: str, first_ns: int) -> ServiceWatch:
         watch = self._watches.get(service)
         if watch is None:
             watch = self._watches[service] = ServiceWatch(service, first_ns, self._timing)
+            watch.confirmed = self._confirmed.get(service, {})
             while len(self._watches) > self._services_max:
                 self._watches.popitem(last=False)
         self._watches.move_to_end(service)

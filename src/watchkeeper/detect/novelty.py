@@ -35,6 +35,11 @@ class NoveltyClock:
         self.events = self._faded(time_ns) + weight
         self.at_ns = max(self.at_ns, time_ns)
 
+    def skip(self, passed_ns: int) -> None:
+        """Let time pass unseen: the rate stays what it was."""
+        self.from_ns += passed_ns
+        self.at_ns += passed_ns if self.at_ns else 0
+
     def rate(self, time_ns: int) -> float:
         """Give the expected new templates a second at a time (Unix nanoseconds)."""
         seconds = max(1.0, (time_ns - self.from_ns) / 1e9)

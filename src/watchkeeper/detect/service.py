@@ -7,7 +7,7 @@ before it learns. What it does depends on the order of lines, not on how they ar
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
@@ -112,7 +112,10 @@ def grade(severity: int) -> int:
 
 
 class ServiceWatch:
-    """See the module. `first_ns`: event time of the service's first line."""
+    """See the module. `first_ns`: event time of the service's first line.
+
+    confirmed: templates that people confirmed as anomalous, with the score of then; their counts are not learned from.
+    """
 
     def __init__(self, name: str, first_ns: int, timing: Timing) -> None:
         self.name = name
@@ -131,6 +134,7 @@ class ServiceWatch:
         self.suspects: dict[int, set[int]] = {}
         self.clocks = _clocks(first_ns, timing)
         self.settled: set[int] = set()
+        self.confirmed: Mapping[int, float] = {}
 
     # -- state of learning ----------------------------------------------------------------------------------------
 
@@ -162,6 +166,8 @@ class ServiceWatch:
         for place in np.flatnonzero(unseen).tolist():
             severity = int(part.severities[place])
             known[place] = self._surprise(int(part.templates[place]), int(part.times[place]), severity, about)
+        for template, score in self.confirmed.items():
+            known = np.where(part.templates == template, np.maximum(known, score), known)
         watched = (part.times - self.first_ns >= self.timing.warmup_s * 1e9) & (self.lines >= LINES_LEARNED_MIN)
         return np.where(watched, known, 0.0)
 
@@ -264,6 +270,27 @@ class ServiceWatch:
             windows=int(self.bank.windows[LINES]),
             learned_lines=self.lines + int(same[0]),
             learned_from_ns=self.first_ns,
+        )
+
+    def again(self, one: Touched) -> Judgement | None:
+        """Judge further lines of a template that people confirmed as anomalous; None while the service warms up."""
+        if not self.watches(one.last_ns, self.lines):
+            return None
+        return Judgement(
+            Kind.UNSEEN,
+            one.template_id,
+            -1,
+            one.last_ns // self.timing.window_ns,
+            self.confirmed[one.template_id],
+            one.lines,
+            one.last_ns,
+            one.last_ns,
+            severity=self.severity_of(one.template_id),
+            rows=one.rows,
+            windows=int(self.bank.windows[LINES]),
+            learned_lines=self.lines,
+            learned_from_ns=self.first_ns,
+            confirmed=True,
         )
 
     def _count_life(self, part: Part, index: Ints, totals: Ints, newest: Ints) -> None:
@@ -426,6 +453,21 @@ class ServiceWatch:
             del self.heat[window]
         return found
 
+    def skip_to(self, now_ns: int) -> None:
+        """Let the time until then pass unseen; counting begins anew with the window after it."""
+        passed_ns = now_ns - self.newest_ns
+        if passed_ns <= 0:
+            return
+        if not self.watches(self.newest_ns, self.lines):
+            self.first_ns += passed_ns
+        self.newest_ns = now_ns
+        self.next_window = now_ns // self.timing.window_ns + 1
+        for clock in self.clocks:
+            clock.skip(passed_ns)
+        self.counts, self.heat, self.suspects, self.settled = {}, {}, {}, set()
+        self.silent_windows = 0
+        self.bank.zeros[:] = 0
+
     def _close(self, window: int) -> list[Judgement]:
         counts = self.counts.pop(window, None)
         if counts is None or counts[LINES] == 0:
@@ -438,6 +480,7 @@ class ServiceWatch:
             counts = np.concatenate([counts, np.zeros(bank.size - len(counts), np.int64)])
         stopped = self._stopped(window)
         anomalous = {*self.suspects.pop(window, ()), *(one.series for one in stopped)} - self.settled
+        anomalous |= {self.ids[template] for template in self.confirmed if template in self.ids}
         bank.close(window, counts[: bank.size], np.array(sorted(anomalous), np.int64))
         return stopped if self.watches((window + 1) * self.timing.window_ns, self.lines) else []
 

@@ -34,6 +34,8 @@ def title(judgement: Judgement, service: str, template: str) -> str:
     what = _shortened(template)
     level = f"{severity_name(judgement.severity)} " if judgement.severity and judgement.severity_told else ""
     times = _times(judgement)
+    if judgement.confirmed:
+        return f"{who} logs again what people confirmed as an anomaly: {level}“{what}”"
     return {
         Kind.UNSEEN: f"{who} logs something it never logged before: {level}“{what}”",
         Kind.PARAMETER: f"{who} logs “{judgement.value}” where it never stood before: {level}“{what}”",
@@ -50,6 +52,11 @@ def why(judgement: Judgement, timing: Timing) -> str:
     window, odds = f"{timing.window_s:g} s", _odds(judgement.score)
     span = f"{timing.window_s * judgement.span:g} s"
     learned = f"learned from {_count(judgement.windows, 'window')} of {window}"
+    if judgement.confirmed:
+        return (
+            "People confirmed this form as an anomaly. So it is not learned as normal, and is told whenever it comes "
+            f"again, with the surprise it had then: {judgement.score:.1f}."
+        )
     if judgement.kind is Kind.UNSEEN:
         return (
             f"None of the {_count(judgement.learned_lines, 'line')} before it had this form. New forms of this "

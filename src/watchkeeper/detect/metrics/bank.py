@@ -11,7 +11,7 @@ from collections.abc import Iterable
 import numpy as np
 import numpy.typing as npt
 
-from watchkeeper.detect.metrics.core import Scores, SeriesState
+from watchkeeper.detect.metrics.core import LEARNED, Scores, SeriesState
 from watchkeeper.detect.metrics.readings import CHANNELS_MAX
 
 HISTORY = 64
@@ -89,6 +89,7 @@ class Bank:
         self.history_times = np.zeros((64, HISTORY), np.int64)
         self.history_values = np.zeros((64, HISTORY), np.float32)
         self.row_of = np.full((0, CHANNELS_MAX), -1, np.int64)
+        self.held = np.zeros(0, np.int64)
 
     @property
     def used(self) -> int:
@@ -119,9 +120,13 @@ class Bank:
     def update(self, rows: Ints, values: Floats, times: Ints, offsets: Floats | None = None) -> Scores:
         """Judge and learn one value (n,) of each row (n,), none twice, and keep it in the history.
 
-        offsets: what the season says of each (n,); it is taken off for the core, not in the history.
+        offsets: what the season says of each (n,); it is taken off for the core, not in the history. Rows of `held`
+        are judged and do not learn.
         """
+        held = rows[np.isin(rows, self.held)] if len(self.held) else self.held
+        before = self.state.fields[np.ix_(LEARNED, held)]
         scores = self.state.update(rows, (values if offsets is None else values - offsets)[None])
+        self.state.fields[np.ix_(LEARNED, held)] = before
         said = ~np.isnan(values)
         kept = rows[said]
         place = self.turns[kept] % HISTORY

@@ -55,6 +55,10 @@ class Field(IntEnum):
     WARM = 14
 
 
+LEARNED = (Field.LEVEL, Field.SCALE, Field.LOW, Field.HIGH, Field.TAIL, Field.EXCESS)
+"""What is learned as normal of a series; the rest tells what it does now."""
+
+
 class Scores(NamedTuple):
     """What an update gives.
 

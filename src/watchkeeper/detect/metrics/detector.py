@@ -8,7 +8,9 @@ save and load.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Self
 
 import numpy as np
 import numpy.typing as npt
@@ -20,7 +22,7 @@ from watchkeeper.detect.metrics.bank import Bank, Names
 from watchkeeper.detect.metrics.capacity import Capacity
 from watchkeeper.detect.metrics.channels import Channels
 from watchkeeper.detect.metrics.core import Field
-from watchkeeper.detect.metrics.episodes import Episodes
+from watchkeeper.detect.metrics.episodes import JOINT, Episodes
 from watchkeeper.detect.metrics.joint import JointMaker
 from watchkeeper.detect.metrics.joint_entities import JointEntities
 from watchkeeper.detect.metrics.peers import Peers
@@ -30,6 +32,7 @@ from watchkeeper.detect.metrics.services import Services
 from watchkeeper.detect.metrics.sources import Sources
 from watchkeeper.detect.metrics.thresholds import Thresholds
 from watchkeeper.detect.metrics.watch import Watch
+from watchkeeper.detect.protection import Confirmed
 from watchkeeper.signals.finding import Finding
 
 MEMORY_S = 3600.0
@@ -74,6 +77,7 @@ class MetricDetector:
         self._forecast_horizon_s = forecast_horizon_s
         self._close_s, self._series_max, self._alarms_max, self._joint = close_s, series_max, alarms_max, joint
         self._joint_bytes_max, self._with_season = joint_bytes_max, season
+        self._protected: frozenset[tuple[str, str, str]] = frozenset()
         self._empty()
 
     def _empty(self) -> None:
@@ -82,6 +86,7 @@ class MetricDetector:
         self.names, self.entities = Names(), Names()
         self.services = Services(self._window_ns)
         self.episodes, self.thresholds = Episodes(self._close_s), Thresholds(self._alarms_max)
+        self.episodes.protected = self._protected
         self.season = Season(SEASONS_MAX)
         self.channels = Channels(self.bank, self.sources, self.season)
         self.capacity = Capacity(
@@ -150,6 +155,12 @@ class MetricDetector:
             )
         return said
 
+    def protect(self, confirmed: Sequence[Confirmed]) -> None:
+        """Never learn these as normal while they go on; see detect/protection.py."""
+        own = (one for one in confirmed if one.kind.startswith("metric."))
+        self._protected = frozenset((one.kind, one.entity, "" if one.kind == JOINT else one.subject) for one in own)
+        self.episodes.protected = self._protected
+
     @property
     def evicted_series(self) -> int:
         """Give how many series were given up because there were more than `series_max`."""
@@ -174,6 +185,18 @@ class MetricDetector:
             assert about is not None
             self.peers.added(rows[rows >= 0], about)
         self.channels.changed()
+
+    def take_over(self, previous: Self) -> list[Finding]:
+        """Go on where `previous` is; see detect/base.py."""
+        closed = previous.episodes.close_all()
+        self.episodes.close_all()
+        self.sources.read_on(previous.sources)
+        for number, name in self.names.live():
+            at = previous.names.number(name)
+            if at >= 0:
+                self.services.go_on(number, previous.services, at)
+        self.watch.go_on(previous.watch)
+        return closed
 
     # -- taking in ------------------------------------------------------------------------------------------------
 
@@ -249,7 +272,8 @@ class MetricDetector:
             rows, values, at, _ = self._flat(taken, now)
             if self._with_season:
                 self.bank.update(rows, values, at, self.season.offsets(rows, at))
-                self.season.learn(rows, values, at, self.bank.state)
+                learns = ~np.isin(rows, self.bank.held)
+                self.season.learn(rows[learns], values[learns], at[learns], self.bank.state)
                 self.season.consider(rows, sources.step_s[self.bank.slot[rows]], at, self.bank.state)
             else:
                 self.bank.update(rows, values, at)
@@ -286,6 +310,8 @@ class MetricDetector:
         self.thresholds.passed(numbers, self.services.passed_s(numbers))
         for finding in self.watch.close(advanced, self._judging(), self.services.now):
             changed[finding.id] = finding
+        if len(self.bank.held) or self.episodes.protected:
+            self.bank.held = np.array(self.episodes.held_rows(), np.int64)
 
     def _judging(self) -> npt.NDArray[np.bool_]:
         """Tell of each service whether it has been learned from for long enough."""

@@ -66,11 +66,15 @@ class Episode:
 
 
 class Episodes:
-    """See the module. close_s: quiet seconds of event time after which a finding closes, longer for slow series."""
+    """See the module. close_s: quiet seconds of event time after which a finding closes, longer for slow series.
+
+    protected: kind, entity and subject ("" for a joint deviation) of what people confirmed as anomalous.
+    """
 
     def __init__(self, close_s: float) -> None:
         self._close_s = close_s
         self._open: OrderedDict[Key, Episode] = OrderedDict()
+        self.protected: frozenset[Key] = frozenset()
 
     def __len__(self) -> int:
         return len(self._open)
@@ -135,6 +139,19 @@ class Episodes:
                 closed.append(self._close(key))
         return closed
 
+    def held_rows(self) -> list[int]:
+        """Give the rows of the channels that belong to open episodes of what people confirmed as anomalous."""
+        held = (one for one in self._open.values() if self._is_protected(one.finding))
+        return sorted({member.row for one in held for member in one.members.values()})
+
+    def is_held(self, kind: str, entity: str) -> bool:
+        """Tell whether an open episode of an entity is what people confirmed as anomalous."""
+        return any(key[:2] == (kind, entity) and self._is_protected(one.finding) for key, one in self._open.items())
+
+    def _is_protected(self, finding: Finding) -> bool:
+        subject = "" if finding.kind == JOINT else finding.subject
+        return (finding.kind, finding.entity, subject) in self.protected
+
     def drop(self, kind: str, entity: str, subject: str = "") -> list[Finding]:
         """Close an episode at once, for what it told is over."""
         key = (kind, entity, subject)
@@ -147,6 +164,10 @@ class Episodes:
     def trim(self) -> list[Finding]:
         """Close the oldest when there are too many."""
         return [self._close(next(iter(self._open))) for _ in range(len(self._open) - OPEN_MAX)]
+
+    def close_all(self) -> list[Finding]:
+        """Close everything at once."""
+        return [self._close(key) for key in list(self._open)]
 
     def entities(self) -> set[str]:
         """Give the entities with something open."""

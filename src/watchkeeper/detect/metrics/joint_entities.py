@@ -7,6 +7,7 @@ scorers is bounded by their memory: who comes first has one. Words and findings 
 
 from __future__ import annotations
 
+import copy
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple
@@ -73,8 +74,11 @@ class JointEntities:
         """Tell whether the entity is judged by a scorer."""
         return entity in self._known and np.isfinite(self._known[entity].budget.threshold)
 
-    def feed(self, entity: int, rows: Ints, step_s: float, now_ns: int) -> JointScore | None:
-        """Give the score when a step of the grid is over; rows: warm channels that said something lately."""
+    def feed(self, entity: int, rows: Ints, step_s: float, now_ns: int, *, held: bool = False) -> JointScore | None:
+        """Give the score when a step of the grid is over; rows: warm channels that said something lately.
+
+        held: the step is judged and not learned, for people confirmed it as anomalous.
+        """
         if self._make is None:
             return None
         own = self._known.get(entity)
@@ -90,11 +94,14 @@ class JointEntities:
             own.scorer.new_segment()
         elif missed:
             block = np.concatenate((np.full((missed, len(own.rows)), np.nan), block))
-        score = float(own.scorer.score_learn(block)[-1])
+        # A scorer learns as it scores: what is not to be learned is scored by a copy.
+        scorer = copy.deepcopy(own.scorer) if held else own.scorer
+        score = float(scorer.score_learn(block)[-1])
         threshold, days = own.budget.threshold, own.budget.days
-        own.budget.note(score, grid_s * len(block))
+        if not held:
+            own.budget.note(score, grid_s * len(block))
         here = own.rows >= 0
-        shares = own.scorer.contributions()[-1]
+        shares = scorer.contributions()[-1]
         return JointScore(entity, score, threshold, days, grid_s, own.rows[here], shares[here])
 
     def rows_gone(self, entity: int, rows: Ints) -> None:

@@ -103,6 +103,13 @@ class Services:
         self.closed[service] = self.now[service]
         return seconds
 
+    def go_on(self, service: int, other: Services, at: int) -> None:
+        """Let a service go on at the time where the service `at` of `other` is; the time between is not learned."""
+        learned = self.newest[service] - self.first[service]
+        for name in ("newest", "now", "window", "closed"):
+            getattr(self, name)[service] = getattr(other, name)[at]
+        self.first[service] = self.newest[service] - learned
+
     def learned_s(self, service: int) -> float:
         """Give how long a service has been learned from."""
         return float(self.newest[service] - self.first[service]) / 1e9

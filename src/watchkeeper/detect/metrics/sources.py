@@ -146,6 +146,17 @@ class Sources:
         known: Ints = slots[points + 1 == STEP_POINTS]
         return known
 
+    def read_on(self, other: Sources) -> None:
+        """Go on reading where `other` is: a counter's gain is counted from the newest point that other read."""
+        places = other.find(self.series[self._slots])
+        own, others = self._slots[places >= 0], places[places >= 0]
+        for name in ("last_ns", "seen_ns", "start_ns", "value", "total", "count"):
+            getattr(self, name)[own] = getattr(other, name)[others]
+        for slot, at in zip(own.tolist(), others.tolist(), strict=True):
+            self.buckets.pop(slot, None)
+            if at in other.buckets:
+                self.buckets[slot] = other.buckets[at].copy()
+
     def copy(self) -> Sources:
         """Give sources of their own with the same content."""
         other = Sources(self.series_max)

@@ -76,6 +76,13 @@ class Watch:
         self.joint_row[entity], self.service_of[entity] = -1, service
         self.thresholds.entity_added(entity)
 
+    def go_on(self, other: Watch) -> None:
+        """Go on at the times where `other` is."""
+        for entity, name in self.entities.live():
+            at = other.entities.number(name)
+            if at >= 0:
+                self.newest[entity] = max(self.newest[entity], other.newest[at])
+
     def entity_gone(self, entity: int, name: str) -> list[Finding]:
         """Give up an entity, closing what is open of it."""
         if self.joint_row[entity] >= 0:
@@ -148,7 +155,8 @@ class Watch:
         for one, begin, end in zip(due.tolist(), starts.tolist(), ends.tolist(), strict=True):
             own = rows[order[begin:end]]
             step_s = float(np.median(self.channels.sources.step_s[bank.slot[own]]))
-            scored = self.joints.feed(one, own, step_s, int(newest[one]))
+            held = self.episodes.is_held(JOINT, self.entities.names[one])
+            scored = self.joints.feed(one, own, step_s, int(newest[one]), held=held)
             grid_ns = int(max(joint_entities.GRID_S, step_s) * 1e9)
             self.joint_due[one] = (int(newest[one]) // grid_ns + 1) * grid_ns - 1
             if scored is not None and judging[self.service_of[one]]:

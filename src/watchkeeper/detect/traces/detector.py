@@ -7,13 +7,16 @@ claims to be from the future is taken as received. Does no I/O but save and load
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Self
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
 from watchkeeper.detect.base import LearningState
+from watchkeeper.detect.protection import Confirmed
 from watchkeeper.detect.traces import spans, state
 from watchkeeper.detect.traces.bands import SCORE_MAX, Bands, upper_scores
 from watchkeeper.detect.traces.findings import OpenTraceFindings
@@ -42,6 +45,7 @@ class TraceDetector:
         self._window_s, self._close_s = window_s, close_s
         self._watch = TraceWatch(self._timing)
         self._findings = OpenTraceFindings(window_s, close_s)
+        self._protected: frozenset[tuple[str, str, str]] = frozenset()
 
     def score(self, batch: pa.RecordBatch) -> npt.NDArray[np.float64]:
         """Give each span's score (n,), >= 0, higher = more anomalous; 0 while its service warms up. Changes nothing.
@@ -99,6 +103,19 @@ class TraceDetector:
         watch, findings = TraceWatch(self._timing), OpenTraceFindings(self._window_s, self._close_s)
         state.load(folder, watch, findings)
         self._watch, self._findings = watch, findings
+        self._findings.protected = self._protected
+
+    def take_over(self, previous: Self) -> list[Finding]:
+        """Go on where `previous` is; see detect/base.py."""
+        closed = previous._findings.close_all()
+        self._findings.close_all()
+        self._watch.take_over(previous._watch)
+        return closed
+
+    def protect(self, confirmed: Sequence[Confirmed]) -> None:
+        """Never learn these as normal; see detect/protection.py."""
+        self._protected = frozenset((one.kind, one.service, one.subject) for one in confirmed)
+        self._findings.protected = self._protected
 
     def _tell(self, judgements: list[Judgement], now_ns: int = 0) -> list[Finding]:
         changed: dict[str, Finding] = {}

@@ -46,13 +46,15 @@ class OpenFinding:
 class OpenTraceFindings:
     """See the module. Words and score are of the worst window, attributes of the newest: blame may move on.
 
-    close_s: quiet seconds of event time after which a finding closes.
+    close_s: quiet seconds of event time after which a finding closes. protected: kind, service and subject of what
+    people confirmed as anomalous, which never becomes the new normal.
     """
 
     def __init__(self, window_s: float, close_s: float) -> None:
         self._window_s = window_s
         self._close_ns = int(close_s * 1e9)
         self._open: OrderedDict[Key, OpenFinding] = OrderedDict()
+        self.protected: frozenset[Key] = frozenset()
 
     def settled(self) -> set[Key]:
         """Give kind, service and subject of what is learned as normal by now."""
@@ -77,7 +79,7 @@ class OpenTraceFindings:
         for key, one in list(self._open.items()):
             finding = one.finding
             quiet = now_ns - finding.last_unix_ns >= self._close_ns
-            long = finding.last_unix_ns - finding.first_unix_ns >= SETTLE_S * 1e9
+            long = finding.last_unix_ns - finding.first_unix_ns >= SETTLE_S * 1e9 and key not in self.protected
             if not one.settled and (quiet or long):
                 one.finding = replace(finding, state=FindingState.CLOSED)
                 one.settled = True
@@ -130,6 +132,12 @@ class OpenTraceFindings:
             text = wording.series_text(one, self._window_s)
             series = [Evidence("series", text, one.points[-1][0], points=one.points)]
         return (*lines, *series)
+
+    def close_all(self) -> list[Finding]:
+        """Close everything at once, and forget what has settled."""
+        closed = [replace(one.finding, state=FindingState.CLOSED) for one in self._open.values() if not one.settled]
+        self._open.clear()
+        return closed
 
     # -- state ----------------------------------------------------------------------------------------------------
 

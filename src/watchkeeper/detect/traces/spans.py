@@ -117,6 +117,10 @@ class Operations:
                 self._remembered[service, name] = known
         return known
 
+    def numbers_of(self, other: Operations) -> Ints:
+        """Give the own number (k,) of each operation that another knows."""
+        return np.array([self._add(operation) for operation in other.names], np.int64)
+
     def find(self, service: str, name: str) -> int:
         """Give the number of an operation, -1 when it is not known; changes nothing."""
         known = self._remembered.get((service, name))

@@ -95,6 +95,27 @@ class TraceWatch:
         self.newest_ns = max(self.newest_ns, int(spans.end_ns.max()))
         return self.close_until(self.newest_ns)
 
+    def take_over(self, other: TraceWatch) -> None:
+        """Go on where `other` is, with the spans it has gathered; the time between counts as not seen."""
+        passed_ns = other.newest_ns - self.newest_ns
+        if other.next_window < 0 or passed_ns <= 0:
+            return
+        own = self.operations.numbers_of(other.operations)
+        self.pending = {window: [_renumbered(each, own) for each in parts] for window, parts in other.pending.items()}
+        self.recent = deque((window, _renumbered(each, own)) for window, each in other.recent)
+        self.next_window, self.newest_ns = other.next_window, other.newest_ns
+        for name, service in self.services.items():
+            heard = other.services.get(name)
+            if heard is not None:
+                if not self.watched(name):
+                    service.first_ns += heard.newest_ns - service.newest_ns
+                service.newest_ns = heard.newest_ns
+        for clock in self.paths.clocks.values():
+            clock.skip(passed_ns)
+        self.votes, self.runs, self.held, self.volume_votes = {}, {}, {}, {}
+        self.volumes.bank.zeros[:] = 0
+        self.settled = set()
+
     def _keep(self, window: int, spans: Spans) -> None:
         parts = self.pending.setdefault(window, [])
         room = SPANS_OF_WINDOW_MAX - sum(len(part.key) for part in parts)
@@ -322,6 +343,10 @@ class TraceWatch:
             )
             for name, one in sorted(self.services.items())
         ]
+
+
+def _renumbered(spans: Spans, numbers: Ints) -> Spans:
+    return spans._replace(operation=numbers[spans.operation])
 
 
 def _nothing() -> Spans:
