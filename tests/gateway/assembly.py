@@ -15,6 +15,7 @@ import pyarrow as pa
 import uvicorn
 from fastapi import FastAPI
 from tests.store.reads.tables import NOW, Tables
+from tests.training.scripted import Work
 
 from watchkeeper.app.changes import Changes
 from watchkeeper.app.diagnosis import Diagnoses, Sources
@@ -28,6 +29,8 @@ from watchkeeper.app.tail import Tail
 from watchkeeper.app.verdict import Verdict
 from watchkeeper.detect.base import LearningState
 from watchkeeper.gateway.api import create_api
+from watchkeeper.host.gpu import NO_LIBRARY
+from watchkeeper.host.machine import Machine
 from watchkeeper.models.versions import ModelVersions
 from watchkeeper.patterns.base import Template
 from watchkeeper.receive.ledger import Ledger
@@ -40,6 +43,13 @@ from watchkeeper.store.backup import BackupReport
 from watchkeeper.store.entry import Appended
 from watchkeeper.store.metadata import Metadata
 from watchkeeper.topology.topologies import Topologies
+from watchkeeper.training.ai_settings import AiSettingsStore
+from watchkeeper.training.counts import WorkloadCounter
+from watchkeeper.training.gateway import TrainingGateway
+from watchkeeper.training.gpus import Gpus
+from watchkeeper.training.jobs import Jobs
+from watchkeeper.training.lists import Lists
+from watchkeeper.training.watchlist import Watchlists
 
 DEADLINE_S = 10.0
 
@@ -94,9 +104,19 @@ class Keeper:
         self.feedback = OperatorFeedback(
             self.metadata, self.models, self.findings, self.incidents, now_unix_ns=lambda: NOW
         )
+        self.workload_counter = WorkloadCounter(now_unix_ns=lambda: NOW)
+        self.store = Tables()
+        self.training_gateway = TrainingGateway(
+            Watchlists(self.metadata),
+            Jobs(self.metadata, home / "training", Work()),
+            self.models,
+            AiSettingsStore(self.metadata),
+            counts=self.workload_counter.counts,
+            gpus=Gpus(Machine(home / "no-devices"), lambda: NO_LIBRARY, self.store).info,
+        )
+        self.watchlists = Lists(self.training_gateway)
         self.kept = Kept()
         self.receiver = Receiver(self.kept, self.ledger, self.tokens, self.settings)
-        self.store = Tables()
         self.tail = Tail()
         self.patterns = KnownPatterns()
         self.topologies = Topologies(self.metadata)

@@ -28,6 +28,12 @@ BODIES = {
     "/changes": {"kind": "deploy", "title": "cart 2"},
     "/api/v1/changes": {"kind": "deploy", "title": "cart 2"},
     "/api/v1/silences": {"matchers": {"kind": "x"}, "why": "known", "duration_s": 1},
+    "/model/train": {"items": []},
+    "/model/current_status": {"status": "training"},
+    "/ai/settings": {},
+    "/api/v1/watchlists/{name}": {"items": []},
+    "/api/v1/watchlists/{name}/edit": {"add": ["*"]},
+    "/api/v1/watchlists/{name}/train": {"items": []},
     "/api/v1/feedback": {"subject": "8", "verdict": "right"},
     "/api/v1/feedback/preview": {},
     "/api/v1/feedback/rounds": {},
@@ -46,13 +52,13 @@ def documented():
     """Read the table of docs/api.md: (method, path) -> role or "-"."""
     found = {}
     for line in DOCUMENT.read_text(encoding="utf-8").splitlines():
-        row = re.fullmatch(r"\| ((?:GET|POST|DELETE).*?) \| ([\w-]+) \| .*\|", line)
+        row = re.fullmatch(r"\| ((?:GET|POST|PUT|DELETE).*?) \| ([\w-]+) \| .*\|", line)
         if not row:
             continue
         where, role = row.groups()
         for part in re.split(r"(?<=`),", where):
             path = re.search(r"`(/[^`?]*)", part)[1]
-            for method in re.findall(r"\b(?:GET|POST|DELETE)\b", re.sub(r"`[^`]*`", "", part)):
+            for method in re.findall(r"\b(?:GET|POST|PUT|DELETE)\b", re.sub(r"`[^`]*`", "", part)):
                 found[method, path.replace("{id}", "{finding_id}")] = role
     return found
 

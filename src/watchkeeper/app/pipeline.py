@@ -87,7 +87,7 @@ class Pipeline:
         self._store = store
         self._miner = miner
         self._detectors = detectors
-        self._observers = observers
+        self._observers = [*observers]
         self._tail = tail
         self._publish = publish
         self._clock = clock
@@ -101,6 +101,10 @@ class Pipeline:
         self.stats_counted = PipelineStats()
         self.sequence = 0
         self.state_lock = threading.RLock()
+
+    def add_observer(self, observer: Observer) -> None:
+        """Have one more look at what passes; before `start`."""
+        self._observers.append(observer)
 
     def start(self) -> None:
         """Start the thread."""

@@ -68,7 +68,6 @@ class Training:
         )
         folder = settings.path("home") / "training"
         self.jobs = Jobs(store.metadata, folder, _LogWork(self), limits=limits, now_unix_ns=now_unix_ns)
-        self.jobs.on_change(self._note_trained)
 
     def start(self) -> None:
         """Take up the jobs of an earlier server and begin to look after jobs."""
@@ -102,6 +101,8 @@ class Training:
         until = self._now_unix_ns() if until_unix_ns is None else until_unix_ns
         span_s = self._settings.number("training_range_s") if last_s is None else last_s
         begin = until - int(span_s * 1e9) if from_unix_ns is None else from_unix_ns
+        # What is trained is what was submitted, or the next start would decide on another list.
+        self.watchlists.submit(watchlist, wanted)
         return self.jobs.start(
             JobSpec(LOGS, f"{LOGS}/{watchlist}", watchlist, wanted, begin, until, dict(parameters or {}))
         )
@@ -109,10 +110,6 @@ class Training:
     def problems(self) -> list[str]:
         """Give what is wrong with training now."""
         return [self.jobs.problem] if self.jobs.problem else []
-
-    def _note_trained(self, job: Job) -> None:
-        if job.status is Status.COMPLETED and job.spec.watchlist:
-            self.watchlists.trained(job.spec.watchlist, job.spec.workloads)
 
     def told_to_worker(self, job: Job) -> dict[str, Any]:
         """Give what the worker of a job is to know beside its data."""

@@ -34,6 +34,7 @@ from watchkeeper.app.remote_write.sender import RemoteWriteSender
 from watchkeeper.app.silences import Silences
 from watchkeeper.app.tail import Tail
 from watchkeeper.app.training import Training
+from watchkeeper.app.training_gateway import TrainingServices
 from watchkeeper.app.verdict import Verdict
 from watchkeeper.app.versions import Versions
 from watchkeeper.detect.base import LearningState
@@ -158,6 +159,11 @@ class Watchkeeper:
             self.store.metadata, self.models, self.findings, self.incidents, now_unix_ns=self._now_unix_ns
         )
         self.training = Training(self.store, self.models, self.findings, settings, now_unix_ns=self._now_unix_ns)
+        self.training_services = TrainingServices(
+            self.store, self.models, self.training, settings, now_unix_ns=self._now_unix_ns
+        )
+        self.training_gateway, self.watchlists = self.training_services.gateway, self.training_services.lists
+        self._pipeline.add_observer(self.training_services.counter)
         self._housekeeping = Housekeeping(
             [
                 Task("ledger", LEDGER_EVERY_S, self.ledger.flush),
@@ -191,6 +197,7 @@ class Watchkeeper:
             self._remote_writer.start()
         self._housekeeping.start()
         self.training.start()
+        self.training_services.start()
         self._ready = True
 
     def stop(self) -> None:
@@ -198,6 +205,7 @@ class Watchkeeper:
         self._ready = False
         if self._remote_writer is not None:
             self._remote_writer.stop()
+        self.training_services.stop()
         self.training.stop()
         self._housekeeping.stop()
         self._pipeline.stop()
@@ -268,6 +276,7 @@ class Watchkeeper:
         problems += [
             *self.models.problems,
             *self.training.problems(),
+            *self.training_services.problems(),
             *([self.changes.problem] if self.changes.problem else []),
             *self.notifier.problems(),
         ]

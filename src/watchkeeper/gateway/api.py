@@ -38,6 +38,7 @@ from watchkeeper.gateway.routes import (
     system,
     topology,
     traces,
+    training_gateway,
 )
 from watchkeeper.gateway.security import Security
 from watchkeeper.version import __version__
@@ -73,6 +74,8 @@ def create_api(
     for topic in (logs, findings, incidents, explain, changes, silences, alerts, metrics, forecast, traces, topology):
         api.include_router(topic.router)
     api.include_router(feedback.router)
+    api.include_router(training_gateway.router)
+    api.include_router(training_gateway.lists_router)
     api.include_router(scoreboard.router)
     api.include_router(ingest.router)
     api.include_router(page_router(static_folder))

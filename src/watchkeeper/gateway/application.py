@@ -30,6 +30,8 @@ from watchkeeper.signals.schema import Signal
 from watchkeeper.signals.topology import Topology
 from watchkeeper.store.backup import BackupReport
 from watchkeeper.store.reads.base import Queryable
+from watchkeeper.training.gateway import TrainingGateway
+from watchkeeper.training.lists import Lists
 
 
 class LedgerLike(Protocol):
@@ -107,6 +109,8 @@ class WatchkeeperLike(Protocol):
     tokens: Tokens
     incidents: Incidents
     feedback: OperatorFeedback
+    training_gateway: TrainingGateway
+    watchlists: Lists
     changes: Changes
     diagnoses: Diagnoses
     silences: Silences

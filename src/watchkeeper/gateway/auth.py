@@ -73,6 +73,22 @@ ROLES: dict[tuple[str, str], Role | None] = {
     ("POST", "/api/v1/sql"): Role.OPERATOR,
     ("POST", "/api/v1/backup"): Role.ADMIN,
     ("GET", "/api/v1/events"): Role.VIEWER,
+    ("GET", "/api/v1/workloads"): Role.VIEWER,
+    ("GET", "/api/v1/watchlists"): Role.VIEWER,
+    ("GET", "/api/v1/watchlists/{name}"): Role.VIEWER,
+    ("PUT", "/api/v1/watchlists/{name}"): Role.OPERATOR,
+    ("DELETE", "/api/v1/watchlists/{name}"): Role.OPERATOR,
+    ("POST", "/api/v1/watchlists/{name}/edit"): Role.OPERATOR,
+    ("POST", "/api/v1/watchlists/{name}/train"): Role.OPERATOR,
+    ("POST", "/model/train"): Role.OPERATOR,
+    ("GET", "/model/status"): Role.VIEWER,
+    ("PUT", "/model/current_status"): Role.OPERATOR,
+    ("GET", "/model/training_parameters"): Role.VIEWER,
+    ("GET", "/workload_aggregation/{cluster_id}"): Role.VIEWER,
+    ("GET", "/gpu_info"): Role.VIEWER,
+    ("GET", "/ai/settings"): Role.VIEWER,
+    ("PUT", "/ai/settings"): Role.ADMIN,
+    ("DELETE", "/ai/settings"): Role.ADMIN,
     ("GET", "/api/v1/tokens"): Role.ADMIN,
     ("POST", "/api/v1/tokens"): Role.ADMIN,
     ("DELETE", "/api/v1/tokens/{name}"): Role.ADMIN,
@@ -92,7 +108,7 @@ async def authorize(request: Request) -> None:
     method = "GET" if request.method == "HEAD" else request.method
     if (method, path) not in ROLES:
         raise Forbidden(f"no role is set for {method} {path}")
-    if method == "POST" and path != "/logs":
+    if method in {"POST", "PUT"} and path != "/logs":
         _require_json(request)
     role = ROLES[method, path]
     # Ingest is authorized where it arrives, which also keeps the account of what it turns away.

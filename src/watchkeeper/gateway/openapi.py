@@ -43,6 +43,9 @@ _CONFLICTS = frozenset(
         ("POST", "/api/v1/feedback/rounds"),
         ("POST", "/api/v1/feedback/rollback"),
         ("POST", "/api/v1/feedback"),
+        ("POST", "/model/train"),
+        ("PUT", "/model/current_status"),
+        ("POST", "/api/v1/watchlists/{name}/train"),
         *(("POST", f"/api/v1/incidents/{{incident_id}}/{act}") for act in _ACTS),
     }
 )

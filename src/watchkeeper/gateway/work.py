@@ -25,6 +25,8 @@ LIVE_THREADS = 2
 INGEST_THREADS = 2
 INGEST_WAITING_MAX = 64
 LIVE_WAITING_MAX = 256
+OUTSIDE_THREADS = 2
+OUTSIDE_WAITING_MAX = 16
 CACHED_MAX = 256
 
 
@@ -91,15 +93,16 @@ async def _await(make: Callable[[], Awaitable[T]]) -> T:
 
 
 class Work:
-    """The pools of one gateway: its own queries, SQL that users write, live tails and status, and `POST /logs`."""
+    """The pools of one gateway: its own queries, SQL of users, live tails and status, `POST /logs`, slow looks."""
 
     def __init__(self) -> None:
         self.queries = Pool("queries", QUERY_THREADS, QUERIES_WAITING_MAX)
         self.sql = Pool("SQL statements", SQL_THREADS, SQL_WAITING_MAX)
         self.live = Pool("live tails", LIVE_THREADS, LIVE_WAITING_MAX)
         self.ingest = Pool("uploads", INGEST_THREADS, INGEST_WAITING_MAX)
+        self.outside = Pool("looks at drivers and object stores", OUTSIDE_THREADS, OUTSIDE_WAITING_MAX)
 
     def close(self) -> None:
         """Let go of all threads."""
-        for pool in (self.queries, self.sql, self.live, self.ingest):
+        for pool in (self.queries, self.sql, self.live, self.ingest, self.outside):
             pool.close()

@@ -1,0 +1,92 @@
+"""The training gateway in the running program: counts, decisions, settings and buckets, put together and kept going.
+
+Enters: the store, model versions, Training. Leaves: TrainingGateway and Lists, which HTTP and NATS call, and an
+observer of the pipeline that counts workloads. What was stored before the start is counted in a thread, and lists whose
+training did not come to its end are decided on again.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+from watchkeeper.app.training import Training
+from watchkeeper.errors import WatchkeeperError
+from watchkeeper.host.machine import Machine
+from watchkeeper.models.versions import ModelVersions
+from watchkeeper.settings import Settings
+from watchkeeper.store.store import Store
+from watchkeeper.training.ai_settings import AiSettingsStore
+from watchkeeper.training.buckets import SqliteBuckets
+from watchkeeper.training.counts import WorkloadCounter
+from watchkeeper.training.gateway import TrainingGateway
+from watchkeeper.training.gpus import Gpus, read_driver
+from watchkeeper.training.lists import Lists
+from watchkeeper.training.publisher import Publisher
+
+log = logging.getLogger(__name__)
+
+
+class TrainingServices:
+    """All parts; `start` after the pipeline and the jobs, `stop` before them."""
+
+    def __init__(
+        self,
+        store: Store,
+        models: ModelVersions,
+        training: Training,
+        settings: Settings,
+        *,
+        now_unix_ns: Callable[[], int] = time.time_ns,
+    ) -> None:
+        self._store = store
+        range_s = settings.number("training_range_s")
+        self.counter = WorkloadCounter(window_s=range_s, now_unix_ns=now_unix_ns)
+        self.settings = AiSettingsStore(store.metadata)
+        gpus = Gpus(
+            Machine(), partial(read_driver, settings.number("gpu_read_timeout_s")), store, now_unix_ns=now_unix_ns
+        )
+        self.gateway = TrainingGateway(
+            training.watchlists,
+            training.jobs,
+            models,
+            self.settings,
+            counts=self.counter.counts,
+            gpus=gpus.info,
+            window_s=range_s,
+            now_unix_ns=now_unix_ns,
+        )
+        training.jobs.on_change(self.gateway.job_changed)
+        self.lists = Lists(self.gateway)
+        self._publisher = Publisher(self.gateway, SqliteBuckets(store.metadata, now_unix_ns=now_unix_ns))
+        self._starter = threading.Thread(target=self._begin, name="training-start", daemon=True)
+
+    def start(self) -> None:
+        """Count what is stored and decide again, in a thread; begin to fill the buckets."""
+        self._starter.start()
+
+    def stop(self) -> None:
+        """End the threads."""
+        if self._starter.is_alive():
+            self._starter.join()
+        self._publisher.stop()
+
+    def problems(self) -> list[str]:
+        """Give what is wrong now."""
+        return [self._publisher.problem] if self._publisher.problem else []
+
+    def status(self) -> dict[str, Any]:
+        """Give the state of the transports as plain data."""
+        return {"buckets": "sqlite", "nats": None}
+
+    def _begin(self) -> None:
+        try:
+            self.gateway.resume()
+        except WatchkeeperError as error:
+            log.error("watchlists cannot be decided on again: %s", error)
+        self.counter.seed(self._store)
+        self._publisher.start()
