@@ -159,6 +159,7 @@ class Watchkeeper:
             self.store.metadata, self.models, self.findings, self.incidents, now_unix_ns=self._now_unix_ns
         )
         self.training = Training(self.store, self.models, self.findings, settings, now_unix_ns=self._now_unix_ns)
+        self.metric_sources.append(self.training.families)
         self.training_services = TrainingServices(
             self.store, self.models, self.training, settings, now_unix_ns=self._now_unix_ns
         )

@@ -39,6 +39,7 @@ from watchkeeper.gateway.routes import (
     topology,
     traces,
     training_gateway,
+    training_jobs,
 )
 from watchkeeper.gateway.security import Security
 from watchkeeper.version import __version__
@@ -76,6 +77,7 @@ def create_api(
     api.include_router(feedback.router)
     api.include_router(training_gateway.router)
     api.include_router(training_gateway.lists_router)
+    api.include_router(training_jobs.router)
     api.include_router(scoreboard.router)
     api.include_router(ingest.router)
     api.include_router(page_router(static_folder))

@@ -18,6 +18,7 @@ from watchkeeper.app.feedback import OperatorFeedback
 from watchkeeper.app.incidents import Incidents
 from watchkeeper.app.own_metrics import Source
 from watchkeeper.app.silences import Silences
+from watchkeeper.app.training import Training
 from watchkeeper.detect.base import LearningState
 from watchkeeper.models.versions import ModelVersions
 from watchkeeper.patterns.base import Template
@@ -109,6 +110,7 @@ class WatchkeeperLike(Protocol):
     tokens: Tokens
     incidents: Incidents
     feedback: OperatorFeedback
+    training: Training
     training_gateway: TrainingGateway
     watchlists: Lists
     changes: Changes

@@ -73,6 +73,12 @@ ROLES: dict[tuple[str, str], Role | None] = {
     ("POST", "/api/v1/sql"): Role.OPERATOR,
     ("POST", "/api/v1/backup"): Role.ADMIN,
     ("GET", "/api/v1/events"): Role.VIEWER,
+    ("GET", "/api/v1/training/jobs"): Role.VIEWER,
+    ("POST", "/api/v1/training/jobs"): Role.OPERATOR,
+    ("GET", "/api/v1/training/jobs/{job_id}"): Role.VIEWER,
+    ("GET", "/api/v1/training/jobs/{job_id}/log"): Role.VIEWER,
+    ("GET", "/api/v1/training/jobs/{job_id}/stream"): Role.VIEWER,
+    ("POST", "/api/v1/training/jobs/{job_id}/cancel"): Role.OPERATOR,
     ("GET", "/api/v1/workloads"): Role.VIEWER,
     ("GET", "/api/v1/watchlists"): Role.VIEWER,
     ("GET", "/api/v1/watchlists/{name}"): Role.VIEWER,
@@ -98,7 +104,7 @@ ROLES: dict[tuple[str, str], Role | None] = {
 _JSON = "application/json"
 _PATHS = {path: compile_path(path)[0] for _, path in ROLES}
 
-STREAMS = frozenset({"/api/v1/events", "/api/v1/logs/stream"})
+STREAMS = frozenset({"/api/v1/events", "/api/v1/logs/stream", "/api/v1/training/jobs/{job_id}/stream"})
 """Where the token may stand in the address, for a browser's EventSource cannot send headers."""
 
 

@@ -46,6 +46,8 @@ _CONFLICTS = frozenset(
         ("POST", "/model/train"),
         ("PUT", "/model/current_status"),
         ("POST", "/api/v1/watchlists/{name}/train"),
+        ("POST", "/api/v1/training/jobs"),
+        ("POST", "/api/v1/training/jobs/{job_id}/cancel"),
         *(("POST", f"/api/v1/incidents/{{incident_id}}/{act}") for act in _ACTS),
     }
 )
