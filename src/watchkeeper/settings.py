@@ -105,6 +105,7 @@ SETTINGS: tuple[Setting, ...] = (
     Setting("query_rows_max", 10_000, "Rows that one answer holds at the most.", 1),
     Setting("templates_max", 100_000, "Log patterns kept; the least recently seen go first.", 100),
     Setting("model_versions_max", 10, "Versions kept of each model, besides the active one and the one before it.", 2),
+    Setting("model_online_every_s", 86_400.0, "How often a version is made of what the detectors learn; 0 for never.", 0),
     Setting("detect_warmup_s", 600.0, "Telemetry of a service that is only learned from before anything is judged.", 0),
     Setting("detect_window_s", 10.0, "Length of the windows in which rates are counted.", 1),
     Setting("metric_warmup_s", 1800.0, "Metrics of a service that are only learned from before any is judged.", 0),
@@ -187,8 +188,8 @@ SETTINGS: tuple[Setting, ...] = (
     ),
     Setting(
         "training_false_alarms_max",
-        0.005,
-        "Share of held-out normal lines that a trained model may flag; its threshold is set by it.",
+        0.05,
+        "Share of normal lines of a form never seen before that a trained model may flag; it sets the threshold.",
         0.0,
         0.5,
     ),

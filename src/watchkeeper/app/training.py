@@ -10,12 +10,14 @@ import importlib.util
 import shutil
 import sys
 import time
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from watchkeeper.app.findings import FindingStore
-from watchkeeper.errors import Conflict, MissingExtra, QueryError, StoreError
+from watchkeeper.app.own_metrics import Family
+from watchkeeper.errors import Conflict, MissingExtra, QueryError, SettingError, StoreError
 from watchkeeper.models import files
 from watchkeeper.models.card import Card, Version, checked_name
 from watchkeeper.models.versions import ModelVersions
@@ -35,6 +37,7 @@ PROMOTE = ("auto", "ask")
 NEEDED = ("torch", "onnx", "onnxruntime")
 FINDINGS_PAGE = 1_000
 FINDINGS_MAX = 100_000
+JOBS_COUNTED_MAX = 1_000
 
 
 class Training:
@@ -55,7 +58,7 @@ class Training:
         self._store, self._findings, self._settings = store, findings, settings
         self._now_unix_ns = now_unix_ns
         if settings.text("training_promote") not in PROMOTE:
-            raise QueryError(
+            raise SettingError(
                 f"training_promote = {settings.text('training_promote')!r} is none of {', '.join(PROMOTE)}"
             )
         self.models = models
@@ -110,6 +113,32 @@ class Training:
     def problems(self) -> list[str]:
         """Give what is wrong with training now."""
         return [self.jobs.problem] if self.jobs.problem else []
+
+    def families(self) -> list[Family]:
+        """Give the metrics of jobs; the totals are of the jobs that are kept."""
+        jobs = self.jobs.list(limit=JOBS_COUNTED_MAX)
+        by_status = Counter(job.status.value for job in jobs)
+        latest = {job.spec.name: job for job in reversed(jobs)}
+        return [
+            Family(
+                "watchkeeper_training_jobs",
+                "gauge",
+                "Training jobs that are kept, by status.",
+                [({"status": status.value}, float(by_status[status.value])) for status in Status],
+            ),
+            Family(
+                "watchkeeper_training_seconds",
+                "gauge",
+                "Seconds of work of the latest training job of each model.",
+                [({"model": name}, job.statistics.time_elapsed_s) for name, job in latest.items()],
+            ),
+            Family(
+                "watchkeeper_training_peak_memory_bytes",
+                "gauge",
+                "Most memory that the latest training job of each model held.",
+                [({"model": name}, float(job.peak_memory_bytes)) for name, job in latest.items()],
+            ),
+        ]
 
     def told_to_worker(self, job: Job) -> dict[str, Any]:
         """Give what the worker of a job is to know beside its data."""

@@ -93,6 +93,7 @@ def run(folder: JobFolder, job: Mapping[str, Any], reporter: Reporter) -> dict[s
         },
         "parameters": model.parameters,
         "quality": {
+            "model_accuracy": round(figures.accuracy, 4),
             **_figures(figures),
             "held_distinct": float(len(fetched.held)),
             "held_lines": float(fetched.held.told().lines),

@@ -80,7 +80,7 @@ async def job_log(
 async def follow_job(gateway: Parts, job_id: JobId) -> Response:
     """Follow a job until it ends.
 
-    Server-sent events: `job` (TrainingJob) at once and after each change, `log` `{text, offset, ended}`, and last `end`.
+    Server-sent events: `job` (TrainingJob) at once and after each change, `log` `{text, offset, ended}`, at last `end`.
     """
     await gateway.work.queries.run(gateway.keeper.training.jobs.get, job_id)
     return gateway.streams.response(_events(gateway, job_id))
