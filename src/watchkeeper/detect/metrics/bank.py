@@ -123,10 +123,12 @@ class Bank:
         offsets: what the season says of each (n,); it is taken off for the core, not in the history. Rows of `held`
         are judged and do not learn.
         """
-        held = rows[np.isin(rows, self.held)] if len(self.held) else self.held
-        before = self.state.fields[np.ix_(LEARNED, held)]
+        held = np.intersect1d(rows, self.held) if len(self.held) else self.held
+        before = self.state.fields[:, held]
         scores = self.state.update(rows, (values if offsets is None else values - offsets)[None])
-        self.state.fields[np.ix_(LEARNED, held)] = before
+        if len(held):
+            for field in LEARNED:
+                self.state.fields[field, held] = before[field]
         said = ~np.isnan(values)
         kept = rows[said]
         place = self.turns[kept] % HISTORY
