@@ -12,6 +12,7 @@ import logging
 import socket
 import threading
 import time
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
@@ -26,13 +27,14 @@ from watchkeeper.edge.host_metrics import SERVICE, HostMetrics, Reading, encode_
 from watchkeeper.edge.intake import LocalReceiver
 from watchkeeper.edge.link import Centre, Link
 from watchkeeper.edge.spool import Spool
-from watchkeeper.errors import SettingError, WatchkeeperError
+from watchkeeper.errors import SettingError
 from watchkeeper.receive.tls import server_tls
 from watchkeeper.receive.tokens import is_loopback
 from watchkeeper.settings import Settings
 from watchkeeper.signals.signal import Signal
 
 FILES_EVERY_S = 0.5
+AGAIN_S = 5.0
 
 _log = logging.getLogger(__name__)
 
@@ -77,7 +79,8 @@ class Agent:
         self.node = names.own
         self.counts = Counts()
         self._stopping = threading.Event()
-        self._threads: list[threading.Thread] = []
+        self._faults: Counter[str] = Counter()
+        self._told: dict[str, str] = {}
         self._readings: list[Reading] = []
         self._samples: list[Callable[[], list[Sample]]] = []
         self._closing: list[Callable[[], None]] = []
@@ -91,6 +94,7 @@ class Agent:
         self.spool = Spool(
             folder / "spool",
             bytes_max=settings.integer("edge_spool_bytes_max"),
+            disk_free_bytes_min=settings.integer("disk_free_bytes_min"),
             dedup_window_s=settings.number("dedup_window_s"),
             retry_after_s=settings.number("retry_after_s"),
         )
@@ -114,7 +118,7 @@ class Agent:
         tells, port = Tells(self.samples, self.state), settings.integer("edge_metrics_port")
         self._state = state_server(tells, host, port, tls.page if tls else None)
         self.endpoints["metrics"] = f"{'https' if tls else 'http'}://{host}:{self._state.server_address[1]}/metrics"
-        self._spawn("edge-state", lambda: self._state.serve_forever(1.0) if self._state else None)
+        self._spawn("state", lambda: self._state.serve_forever(1.0) if self._state else None)
         if self.plan.debug:
             from watchkeeper.edge.debug import print_request
 
@@ -125,15 +129,15 @@ class Agent:
         self.forwarder.start()
         host_every_s = settings.number("edge_host_interval_s")
         if host_every_s:
-            self._spawn("edge-host", lambda: self._collect_host(host_every_s))
+            self._spawn("host", lambda: self._collect_host(host_every_s))
 
         health_every_s = settings.number("edge_health_interval_s")
         if health_every_s:
-            self._spawn("edge-health", lambda: self._watch_health(health_every_s))
+            self._spawn("health", lambda: self._watch_health(health_every_s))
         if self.plan.files:
-            self._spawn("edge-files", self._follow_files)
+            self._spawn("files", self._follow_files)
         if self.plan.journal:
-            self._spawn("edge-journal", self._follow_journal)
+            self._follow_journal()
 
     def stop(self) -> None:
         """Collect nothing more, send what can be sent at once, keep the rest in the spool."""
@@ -146,10 +150,25 @@ class Agent:
             self._state.shutdown()
             self._state.server_close()
 
-    def _spawn(self, name: str, target: Callable[[], Any]) -> None:
-        thread = threading.Thread(target=target, name=name, daemon=True)
-        thread.start()
-        self._threads.append(thread)
+    def _spawn(self, part: str, work: Callable[[], Any]) -> None:
+        threading.Thread(target=self._keep_going, args=(part, work), name=f"edge-{part}", daemon=True).start()
+
+    def _keep_going(self, part: str, work: Callable[[], Any]) -> None:
+        """Do the work of one part of the agent; what fails (a full disk, a device gone) is told, and begun again."""
+        while not self._stopping.is_set():
+            try:
+                work()
+                return
+            except Exception as error:  # noqa: BLE001 the boundary of a thread: its part must go on whatever failed
+                if self._stopping.is_set():
+                    return
+                self._faults[part] += 1
+                self.counts.last_error = f"{part}: {error}"
+                # A fault that goes on is told once, not every few seconds.
+                if self._told.get(part) != str(error):
+                    self._told[part] = str(error)
+                    _log.error("%s fails and is begun again", part, exc_info=error)
+                self._stopping.wait(AGAIN_S)
 
     def _collect_host(self, every_s: float) -> None:
         host = HostMetrics()
@@ -175,7 +194,7 @@ class Agent:
         )
         self.receiver.on_seen.append(scoring.see)
         self._samples.append(scoring.samples)
-        self._spawn("edge-detect", lambda: scoring.run(self._stopping.is_set))
+        self._spawn("detect", lambda: scoring.run(self._stopping.is_set))
 
     def _watch_health(self, every_s: float) -> None:
         """Look at GPUs and the kernel log, and keep what is new; the looking is that of `watchkeeper gpu`."""
@@ -202,10 +221,12 @@ class Agent:
             lambda payload: self.receiver.keep(Signal.LOGS, payload, "files", again=True),
             from_start=self.settings.flag("edge_files_from_start"),
         )
-        while not self._stopping.is_set():
-            if not tail.step():
-                self._stopping.wait(FILES_EVERY_S)
-        tail.close()
+        try:
+            while not self._stopping.is_set():
+                if not tail.step():
+                    self._stopping.wait(FILES_EVERY_S)
+        finally:
+            tail.close()
 
     def _follow_journal(self) -> None:
         from watchkeeper.edge.journal import Journal
@@ -214,21 +235,21 @@ class Agent:
             self._folder / "journal.json",
             lambda payload: self.receiver.keep(Signal.LOGS, payload, "journal", again=True),
         )
+        self._spawn("journal", lambda: journal.run(self._stopping.wait))
         self._closing.append(journal.stop)
-        try:
-            journal.run(self._stopping.wait)
-        except WatchkeeperError as error:
-            self.counts.last_error = str(error)
-            _log.error("%s", error)
 
     def samples(self) -> list[Sample]:
         """Give what /metrics shows."""
-        about = "Size of the spool on disk."
+        about, faults = "Size of the spool on disk.", "Faults after which a part of the agent was begun again."
         up = 1.0 if self.forwarder.reached else 0.0
         return [
             *count_samples(self.counts),
             Sample("watchkeeper_edge_spool_bytes", "gauge", about, self.spool.size_bytes),
             Sample("watchkeeper_edge_centre_up", "gauge", "Whether the centre answered the last attempt.", up),
+            *(
+                Sample("watchkeeper_edge_faults_total", "counter", faults, count, {"part": part})
+                for part, count in sorted(self._faults.items())
+            ),
             *(sample for more in self._samples for sample in more()),
             *reading_samples(self._readings),
         ]
@@ -260,8 +281,9 @@ async def run(agent: Agent, on_ready: Callable[[Agent], None]) -> None:
             http_app(agent.receiver), tls.otlp if tls else None, turned_away=partial(agent.receiver.turned_away, "http")
         )
         stopping = stop_signals()
-        agent.start()
+        task: asyncio.Task[None] | None = None
         try:
+            agent.start()
             port = grpc.start()
             task = asyncio.create_task(server.serve([listener]))
             while not server.started and not task.done():
@@ -274,5 +296,6 @@ async def run(agent: Agent, on_ready: Callable[[Agent], None]) -> None:
         finally:
             server.should_exit = True
             await asyncio.to_thread(grpc.stop, 1)
-            await asyncio.gather(task, return_exceptions=True)
+            if task is not None:
+                await asyncio.gather(task, return_exceptions=True)
             await asyncio.to_thread(agent.stop)

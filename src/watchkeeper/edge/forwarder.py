@@ -72,6 +72,9 @@ class Forwarder:
         self._draining = threading.Event()
         self._told: dict[Signal, LeftOut] = {}
         self._single_until: dict[Signal, int] = {}
+        self._failures = dict.fromkeys(Signal, 0)
+        self._not_before_s = dict.fromkeys(Signal, float("-inf"))
+        self._saved_s = float("-inf")
         self.reached: bool | None = None
         self._places = Places(folder / "places.json")
         for signal in Signal:
@@ -107,43 +110,51 @@ class Forwarder:
 
     def _save(self) -> None:
         self._places.save(self._left_out())
+        self._saved_s = self._monotonic()
 
     def _run(self) -> None:
-        failures = 0
         while not self._stopping.is_set():
-            wait_s = CHECK_EVERY_S
+            sent = False
             try:
                 for signal in Signal:
-                    while (batch := self._next(signal)) is not None and not self._stopping.is_set():
-                        pause_s = self._send(batch, failures)
-                        failures = failures + 1 if pause_s else 0
-                        if pause_s and self._draining.is_set():
-                            return
-                        self._pause(pause_s)
-                    wait_s = min(wait_s, self._due_in_s(signal))
+                    sent = self._step(signal) or sent
                 self._keep_left_out()
             except OSError as error:
-                failures += 1
+                sent = False
                 self._fail(f"the agent's own disk fails: {error}")
-                wait_s = PAUSE_MIN_S
+                self._spool.make_room()
+                self._stopping.wait(PAUSE_MIN_S)
+            if sent:
+                continue
             if self._draining.is_set():
                 return
             if not self._stopping.is_set():
-                self._spool.wait(max(0.01, min(wait_s, 0.5)))
+                self._spool.wait(max(0.01, min(0.5, *(self._due_in_s(signal) for signal in Signal))))
 
-    def _pause(self, pause_s: float) -> None:
-        """Wait between two attempts, and keep on disk meanwhile what is left out."""
-        until_s = self._monotonic() + pause_s
-        while (left_s := until_s - self._monotonic()) > 0 and not self._stopping.wait(min(left_s, SAVE_EVERY_S)):
-            self._keep_left_out()
+    def _step(self, signal: Signal) -> bool:
+        """Send one batch of a signal if one is due; gives whether it was settled. A signal in trouble holds none up."""
+        if self._monotonic() < self._not_before_s[signal]:
+            return False
+        batch = self._next(signal)
+        if batch is None or self._stopping.is_set():
+            return False
+        pause_s = self._send(batch, self._failures[signal])
+        self._failures[signal] = self._failures[signal] + 1 if pause_s else 0
+        for each in Signal if self.reached is False else (signal,):
+            # Nobody is there to take the others either.
+            self._not_before_s[each] = self._monotonic() + pause_s
+        return not pause_s
 
     def _keep_left_out(self) -> None:
-        if self._left_out() != self._places.left_out:
+        now_s = self._monotonic()
+        if now_s - self._saved_s >= SAVE_EVERY_S and self._left_out() != self._places.left_out:
             self._save()
 
     def _due_in_s(self, signal: Signal) -> float:
         since_s = self._spool.waiting(signal).since_s
-        return CHECK_EVERY_S if since_s is None else max(0.0, since_s + self._batch_age_s - self._monotonic())
+        if since_s is None:
+            return CHECK_EVERY_S
+        return max(0.0, max(since_s + self._batch_age_s, self._not_before_s[signal]) - self._monotonic())
 
     def _next(self, signal: Signal) -> _Batch | None:
         """Give the batch to send now: the one that was begun, else a new one if it is due, its bounds on disk."""

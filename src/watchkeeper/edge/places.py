@@ -89,9 +89,11 @@ class Places:
     def begin(self, signal: Signal, upto: int, left_out: LeftOut) -> Place:
         """Set the bounds of a batch that is to be sent; gives its place.
 
-        The position rises with the sequence and ends in chance, so that no other batch will ever have the same.
+        The position rises with the sequence. In the stream of this start it ends in chance, so that a batch of an agent
+        that was set back meanwhile never has the same; what an earlier start left over is the same for both.
         """
-        position = upto << _NOISE_BITS | secrets.randbits(_NOISE_BITS)
+        newest = self.stretch_of(signal, upto)[1] is None
+        position = upto << _NOISE_BITS | (secrets.randbits(_NOISE_BITS) if newest else 0)
         place = Place(self._places[signal].done, upto, position, left_out)
         self._places[signal] = place
         return place
@@ -109,7 +111,8 @@ class Places:
             if stretch.first <= sequence:
                 return stretch.stream, last
             last = stretch.first - 1
-        return stretches[0].stream, last
+        # A report of what was left out, before the first entry of all.
+        return stretches[0].stream, None
 
     def save(self, left_out: Mapping[Signal, LeftOut]) -> None:
         """Write all to the disk, with the totals of what was left out."""

@@ -20,6 +20,7 @@ from watchkeeper.edge.lane import Lane, entries_of
 from watchkeeper.errors import DiskNearlyFull, QueueFull, StoreError, TooLarge
 from watchkeeper.signals.signal import Signal
 from watchkeeper.store.dedup import Dedup, content_hash
+from watchkeeper.store.disk import Disk
 from watchkeeper.store.entry import Entry
 from watchkeeper.store.layout import FolderLock
 
@@ -69,6 +70,7 @@ class Spool:
         folder: Path,
         *,
         bytes_max: int,
+        disk_free_bytes_min: int = 0,
         dedup_window_s: float,
         retry_after_s: float = 1.0,
         now_unix_ns: Callable[[], int] = time.time_ns,
@@ -85,6 +87,7 @@ class Spool:
         self._stopping = False
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         self._lock = FolderLock.take(folder / "LOCK")
+        self._disk = Disk(folder, disk_free_bytes_min, retry_after_s)
         file_bytes_max = max(4096, min(FILE_BYTES_MAX, bytes_max // 16))
         self._states = {
             signal: _State(Lane(folder / signal.value, signal, file_bytes_max=file_bytes_max)) for signal in Signal
@@ -137,8 +140,8 @@ class Spool:
     def append(self, signal: Signal, sender: str, payload: bytes, records: int) -> Future[bool]:
         """Store one request in protobuf; the future is set once it is durable, to True when it was stored before.
 
-        Raises QueueFull at the cap, TooLarge for what could never be stored below it, or sets DiskNearlyFull when the
-        disk refuses; nothing is stored then.
+        Raises QueueFull at the cap, DiskNearlyFull when the disk has less room than it must, TooLarge for what could
+        never be stored, or sets DiskNearlyFull when the disk refuses; nothing is stored then.
         """
         future: Future[bool] = Future()
         future.set_running_or_notify_cancel()
@@ -172,20 +175,28 @@ class Spool:
                 f"the request is of {size} bytes and the spool holds {self._bytes_max} at most (edge_spool_bytes_max); "
                 "send smaller batches"
             )
+        try:
+            self._disk.check()
+        except DiskNearlyFull:
+            self._forget_forwarded()
+            raise
         wanted = (
             sum(state.lane.size_bytes for state in self._states.values()) + self._queued_bytes + size - self._bytes_max
         )
-        if wanted <= 0:
-            return
-        for state in self._states.values():
-            if wanted > 0:
-                wanted -= state.lane.forget(state.forwarded, before_unix_ns=1 << 62)
-        if wanted > 0:
+        if wanted > 0 and wanted > self._forget_forwarded():
             raise QueueFull(
                 f"the spool holds {self._bytes_max >> 10} KiB that the centre has not taken yet "
                 "(edge_spool_bytes_max); send again later",
                 retry_after_s=self._retry_after_s,
             )
+
+    def make_room(self) -> None:
+        """Delete all that went on already, for the disk is full; a sender's retry of it is a new request then."""
+        with self._changed:
+            self._forget_forwarded()
+
+    def _forget_forwarded(self) -> int:
+        return sum(state.lane.forget(state.forwarded, before_unix_ns=1 << 62) for state in self._states.values())
 
     def waiting(self, signal: Signal) -> Waiting:
         """Tell what waits to be forwarded."""

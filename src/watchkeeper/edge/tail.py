@@ -23,6 +23,7 @@ from watchkeeper.edge.parser import LogParser, find_shape
 from watchkeeper.edge.record import Record
 from watchkeeper.edge.source import service_of_file
 from watchkeeper.edge.timestamps import Clock
+from watchkeeper.errors import NewerFormat
 from watchkeeper.store.layout import write_durably
 
 SCHEMA_VERSION = 1
@@ -220,22 +221,26 @@ class Tail:
     def _load(self) -> dict[_Identity, _Known] | None:
         try:
             data = json.loads(self._file.read_bytes())
+            if data["schema_version"] > SCHEMA_VERSION:
+                raise NewerFormat(f"{self._file} was written by a newer Watchkeeper; upgrade this one")
+            return {
+                _Identity(row["device"], row["inode"]): _Known(row["place"], row["upto"], row["head"])
+                for row in data["files"]
+            }
         except FileNotFoundError:
             return None
-        except ValueError as error:
-            _log.error("%s cannot be read (%s); files are followed from their end", self._file, error)
+        except (ValueError, KeyError, TypeError) as error:
+            _log.error("%s cannot be read (%r); files are followed from their end", self._file, error)
             return None
-        return {
-            _Identity(row["device"], row["inode"]): _Known(row["place"], row["upto"], row["head"])
-            for row in data["files"]
-            if data["schema_version"] <= SCHEMA_VERSION
-        }
 
     def _save(self) -> None:
         for identity, each in self._followed.items():
+            # Those that are followed stand last, for the others go first.
+            self._known.pop(identity, None)
             self._known[identity] = _Known(each.place, each.upto, each.head())
-        latest = list(self._known.items())[-2 * FILES_MAX :]
-        rows = [{**identity._asdict(), **known._asdict()} for identity, known in latest]
+        for oldest in list(self._known)[: -2 * FILES_MAX]:
+            del self._known[oldest]
+        rows = [{**identity._asdict(), **known._asdict()} for identity, known in self._known.items()]
         write_durably(self._file, json.dumps({"schema_version": SCHEMA_VERSION, "files": rows}).encode())
 
 

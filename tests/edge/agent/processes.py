@@ -10,7 +10,7 @@ import sys
 import time
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import httpx
 from tests.e2e.product import PROTOBUF, Product, environment, log_request, wait_for
@@ -54,7 +54,12 @@ class Centre(Product):
 
 
 class Edge:
-    """One `watchkeeper edge`; batches are sent early, so that tests need not wait for them."""
+    """One `watchkeeper edge`; batches are sent early, so that tests need not wait for them.
+
+    What a test leaves running is ended by the fixture of conftest.py.
+    """
+
+    running: ClassVar[list[subprocess.Popen[str]]] = []
 
     def __init__(
         self,
@@ -89,6 +94,7 @@ class Edge:
         self.process = subprocess.Popen(
             self._command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment()
         )
+        Edge.running.append(self.process)
         assert self.process.stdout is not None
         readable, _, _ = select.select([self.process.stdout], [], [], READY_WITHIN_S)
         line = self.process.stdout.readline() if readable else ""

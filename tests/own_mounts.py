@@ -1,0 +1,52 @@
+"""Mounts of a test's own: in a mount namespace that ends with its last process, so that nothing is left behind."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import pytest
+
+
+class OwnMounts:
+    """A mount namespace; `within` is what to put before a command that is to run in it."""
+
+    def __init__(self, pid: int) -> None:
+        self._pid = str(pid)
+        self.within = ("nsenter", "--target", self._pid, "--mount", "--wd=/")
+
+    def run(self, *command: str, **options: bytes) -> bytes:
+        """Run a command in it; gives what it printed."""
+        done = subprocess.run([*self.within, *command], check=True, capture_output=True, timeout=60, **options)  # type: ignore[call-overload]
+        printed: bytes = done.stdout
+        return printed
+
+    def path(self, place: str) -> str:
+        """Give the path by which a process outside reaches a place in it."""
+        return f"/proc/{self._pid}/root{place}"
+
+
+@contextmanager
+def own_mounts(script: str) -> Iterator[OwnMounts]:
+    """Make a namespace and its mounts by a shell script; skips the test where that cannot be done.
+
+    The script may leave daemons in the background. The shell lives as long as our end of its pipe is open, then ends
+    them: the namespace goes with the test's process, however that ends.
+    """
+    if os.geteuid() != 0 or not (shutil.which("unshare") and shutil.which("nsenter")):
+        pytest.skip("mounts of one's own need root, unshare and nsenter")
+    held = f"{script}\necho ready\ncat\nkill $(jobs -p) 2>/dev/null || true"
+    command = ("unshare", "--mount", "--propagation", "private", "sh", "-ec", held)
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as holder:
+        assert holder.stdout is not None
+        ready = holder.stdout.readline() == b"ready\n"
+        try:
+            if ready:
+                yield OwnMounts(holder.pid)
+        finally:
+            told = holder.communicate(timeout=30)[1].decode().strip()
+    if not ready:
+        pytest.skip(f"this machine makes no such mounts: {told}")
