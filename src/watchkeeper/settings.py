@@ -105,7 +105,7 @@ SETTINGS: tuple[Setting, ...] = (
     Setting("query_rows_max", 10_000, "Rows that one answer holds at the most.", 1),
     Setting("templates_max", 100_000, "Log patterns kept; the least recently seen go first.", 100),
     Setting("model_versions_max", 10, "Versions kept of each model, besides the active one and the one before it.", 2),
-    Setting("model_online_every_s", 86_400.0, "How often a version is made of what the detectors learn; 0 for never.", 0),
+    Setting("model_online_every_s", 86_400.0, "How often what the detectors learn becomes a version; 0: never.", 0),
     Setting("detect_warmup_s", 600.0, "Telemetry of a service that is only learned from before anything is judged.", 0),
     Setting("detect_window_s", 10.0, "Length of the windows in which rates are counted.", 1),
     Setting("metric_warmup_s", 1800.0, "Metrics of a service that are only learned from before any is judged.", 0),
@@ -186,6 +186,7 @@ SETTINGS: tuple[Setting, ...] = (
         "auto",
         "auto makes a trained model active where it is no worse than the one before it; ask leaves that to people.",
     ),
+    Setting("log_kinds_file", "", "TOML file of kinds of logs: own ones, and which workloads a kind's model scores."),
     Setting(
         "training_false_alarms_max",
         0.05,

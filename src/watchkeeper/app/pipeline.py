@@ -13,7 +13,7 @@ import logging
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping, MutableMapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -77,7 +77,7 @@ class Pipeline:
         self,
         store: Store,
         miner: TemplateMiner,
-        detectors: Mapping[Signal, Detector],
+        detectors: MutableMapping[Signal, Detector],
         *,
         tail: Tail,
         publish: Callable[[list[Finding]], None],
@@ -262,12 +262,30 @@ class Pipeline:
         self.stats_counted.last_failure = f"{stage}: {type(error).__name__}: {error}"
         log.exception("%s failed; the telemetry is stored and this batch is not judged", stage)
 
+    def save_detectors(self, folder: Path) -> None:
+        """Write what the detectors have learned into the folder."""
+        with self.state_lock:
+            for signal, detector in self._detectors.items():
+                detector.save(folder / f"detector-{signal.value}")
+
+    def exchange(self, detectors: Mapping[Signal, Detector], done: Callable[[], None]) -> None:
+        """Let other detectors go on in the place of these, between two batches; `done` runs before the next one.
+
+        What waits is judged by them. What is open is closed.
+        """
+        closed: list[Finding] = []
+        with self.state_lock:
+            for signal, detector in detectors.items():
+                closed += detector.take_over(self._detectors[signal])
+                self._detectors[signal] = detector
+            done()
+        self._tell(closed)
+
     def save(self, folder: Path) -> None:
         """Write the miner's and the detectors' state into the folder."""
         with self.state_lock:
             self._miner.save(folder / "patterns")
-            for signal, detector in self._detectors.items():
-                detector.save(folder / f"detector-{signal.value}")
+            self.save_detectors(folder)
 
     def load(self, folder: Path) -> None:
         """Take up what `save` wrote; raises StoreError when it is damaged or of a newer version.

@@ -26,6 +26,7 @@ from watchkeeper.app.incident_store import IncidentStore
 from watchkeeper.app.incidents import Incidents
 from watchkeeper.app.notify.notifier import Notifier
 from watchkeeper.app.notify.targets import read_targets
+from watchkeeper.app.online_model import OnlineModel
 from watchkeeper.app.own_metrics import Family, Source, own_families
 from watchkeeper.app.patterns import Patterns
 from watchkeeper.app.pipeline import Pipeline
@@ -155,6 +156,14 @@ class Watchkeeper:
             now_unix_ns=self._now_unix_ns,
             keep=settings.integer("model_versions_max"),
         )
+        self.online = OnlineModel(
+            self.models,
+            self._pipeline,
+            lambda: make_detectors(settings, self.patterns),
+            self.learning,
+            every_s=settings.number("model_online_every_s"),
+            now_unix_ns=self._now_unix_ns,
+        )
         self.feedback = OperatorFeedback(
             self.store.metadata, self.models, self.findings, self.incidents, now_unix_ns=self._now_unix_ns
         )
@@ -175,6 +184,7 @@ class Watchkeeper:
                 Task("topology", CHECKPOINT_EVERY_S, self.topologies.flush),
                 Task("retention of the topology", RETENTION_EVERY_S, self._delete_old_topology),
                 Task("model versions", MODELS_EVERY_S, self.models.notice),
+                Task("version of the online model", CHECKPOINT_EVERY_S, self.online.save_when_due),
                 Task("checkpoint", CHECKPOINT_EVERY_S, self._checkpoint),
                 # Arrow keeps freed memory for itself; sealing and queries would leave hundreds of MiB behind.
                 Task("unused memory", MEMORY_EVERY_S, pa.default_memory_pool().release_unused),
@@ -184,7 +194,8 @@ class Watchkeeper:
     def start(self) -> None:
         """Take up learned state, judge what was stored but not yet judged, then begin to take telemetry."""
         self.models.sweep()
-        learned = self._checkpoints.load(self._pipeline.load)
+        learned = self._checkpoints.load(self._load)
+        self.online.catch_up()
         self._pipeline.sequence = learned
         self.incidents.catch_up(self._topology())
         for sequence, signal, batch in self.store.recovered():
@@ -349,7 +360,15 @@ class Watchkeeper:
     def _checkpoint(self) -> None:
         # In this order always, as `backup` takes them too.
         with self._checkpoints.lock, self._pipeline.state_lock:
-            self._checkpoints.save(self._pipeline.sequence, self._pipeline.save)
+            self._checkpoints.save(self._pipeline.sequence, self._save)
+
+    def _save(self, folder: Path) -> None:
+        self._pipeline.save(folder)
+        self.online.write_record(folder)
+
+    def _load(self, folder: Path) -> None:
+        self._pipeline.load(folder)
+        self.online.read_record(folder)
 
 
 def _decode_entry(entry: Entry) -> pa.RecordBatch:
