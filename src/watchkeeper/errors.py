@@ -21,6 +21,7 @@
     ├── Conflict                what is asked does not fit the state that a thing is in
     ├── NotFound                there is no such finding, trace, pattern, data set ...
     ├── CertificateError        a certificate or key that cannot be made, read or used
+    ├── HarnessError            a container that cannot be built, started or asked
     ├── InvalidJob              an inference job that does not keep to the contract; a retry cannot help
     ├── ModelFault              a model gave no usable answer
     ├── DataSetError            a data set that cannot be fetched, verified or read

@@ -8,6 +8,7 @@ is normal has seen it all early. The same seed gives the same visits. Writes its
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import math
 import random
@@ -29,6 +30,7 @@ REQUESTS_A_VISIT = 5.6
 VISITS_AT_ONCE_MAX = 200
 THINK_S = 0.4
 STATS_EVERY_S = 1.0
+PEER_POLL_S = 0.25
 RECENT = 4_000
 
 GOOD_CARDS = tuple(f"4000 0000 0000 {number}" for number in range(1001, 1100))
@@ -209,13 +211,24 @@ def run_load(layout: Layout, _arguments: dict[str, Any]) -> None:
     asyncio.run(_run(layout))
 
 
+async def _opened(client: httpx.AsyncClient, layout: Layout, load: Load) -> None:
+    """Send visits once the parts of the shop that are elsewhere are open, or the first ones would meet a half of it."""
+    for service in layout.spread.peers:
+        while True:
+            with contextlib.suppress(httpx.HTTPError):
+                if (await client.get(f"{layout.address(service)}/_control/health")).is_success:
+                    break
+            await asyncio.sleep(PEER_POLL_S)
+    await load.run()
+
+
 async def _run(layout: Layout) -> None:
     limits = httpx.Limits(max_connections=VISITS_AT_ONCE_MAX, keepalive_expiry=30)
     async with httpx.AsyncClient(
         base_url=layout.front, timeout=15.0, limits=limits, trust_env=False, verify=layout.verify
     ) as client:
         load = Load(client, rate=layout.rate, day_s=layout.day_s, seed=layout.seed, file=layout.folder / STATS_FILE)
-        work = asyncio.gather(load.run(), load.tell())
+        work = asyncio.gather(_opened(client, layout, load), load.tell())
         asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, work.cancel)
         try:
             await work

@@ -54,6 +54,7 @@ COMMANDS: dict[str, Entry] = {
     "settings": Entry("watchkeeper.cli.settings", "List every setting with its value and where it came from."),
     "token": Entry("watchkeeper.cli.token", "Create, list and revoke access tokens."),
     "edge": Entry("watchkeeper.cli.edge", "Run the agent of a node: collect here, forward to a centre, lose nothing."),
+    "harness": Entry("watchkeeper.cli.harness", "Run three edges and a centre in containers, over mutual TLS."),
     "certs": Entry("watchkeeper.cli.certs", "Make an authority and certificates for TLS."),
     "backup": Entry("watchkeeper.cli.backup", "Copy the store to a folder, also while Watchkeeper runs."),
     "restore": Entry("watchkeeper.cli.restore", "Fill an empty home folder from a backup."),
