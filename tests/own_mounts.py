@@ -1,4 +1,4 @@
-"""Mounts of a test's own: in a mount namespace that ends with its last process, so that nothing is left behind."""
+"""Mounts of a test's own, which end with the test's process, however that ends: nothing is left behind."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import shutil
 import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 import pytest
 
@@ -39,13 +40,30 @@ def own_mounts(script: str) -> Iterator[OwnMounts]:
     if os.geteuid() != 0 or not (shutil.which("unshare") and shutil.which("nsenter")):
         pytest.skip("mounts of one's own need root, unshare and nsenter")
     held = f"{script}\necho ready\ncat\nkill $(jobs -p) 2>/dev/null || true"
-    command = ("unshare", "--mount", "--propagation", "private", "sh", "-ec", held)
-    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as holder:
+    with _held("unshare", "--mount", "--propagation", "private", "sh", "-ec", held) as pid:
+        yield OwnMounts(pid)
+
+
+@contextmanager
+def small_disk(place: Path, size_bytes: int) -> Iterator[None]:
+    """Mount a file system of that size at a folder, where the test's own process sees it too."""
+    if os.geteuid() != 0:
+        pytest.skip("mounting a small file system needs root")
+    mounted = f"mount -t tmpfs -o size={size_bytes} tmpfs '{place}'\necho ready\ncat\numount --lazy '{place}'"
+    with _held("sh", "-ec", mounted):
+        yield
+
+
+@contextmanager
+def _held(*command: str) -> Iterator[int]:
+    """Run a command that says `ready` and goes on until our end of its pipe is closed; gives its process id."""
+    pipe = subprocess.PIPE
+    with subprocess.Popen(command, stdin=pipe, stdout=pipe, stderr=pipe, start_new_session=True) as holder:
         assert holder.stdout is not None
         ready = holder.stdout.readline() == b"ready\n"
         try:
             if ready:
-                yield OwnMounts(holder.pid)
+                yield holder.pid
         finally:
             told = holder.communicate(timeout=30)[1].decode().strip()
     if not ready:

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import os
-import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from tests.own_mounts import small_disk
 from tests.store.telemetry import counts, open_store, payload, put, segment_files, send
 
 from watchkeeper.errors import DiskNearlyFull, Refused, StoreError
@@ -15,20 +14,13 @@ from watchkeeper.errors import DiskNearlyFull, Refused, StoreError
 SIZE_BYTES = 3 * 2**20
 
 
-@pytest.fixture
-def small_disk(tmp_path: Path) -> Iterator[Path]:
+@pytest.fixture(name="small_disk")
+def _small_disk(tmp_path: Path) -> Iterator[Path]:
     """A file system of its own with 3 MiB."""
     place = tmp_path / "disk"
     place.mkdir()
-    if os.geteuid() != 0:
-        pytest.skip("mounting a small file system needs root")
-    made = subprocess.run(
-        ["mount", "-t", "tmpfs", "-o", f"size={SIZE_BYTES}", "tmpfs", str(place)], capture_output=True, check=False
-    )
-    if made.returncode:
-        pytest.skip(f"no small file system can be mounted here: {made.stderr.decode().strip()}")
-    yield place
-    subprocess.run(["umount", str(place)], check=True)
+    with small_disk(place, SIZE_BYTES):
+        yield place
 
 
 def fill(place: Path) -> Path:

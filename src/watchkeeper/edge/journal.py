@@ -89,8 +89,9 @@ class Journal:
             # From now on: where the journal ends is on disk before anything is waited for.
             known = _Known(self._newest())
             self._save(known)
-        since = (f"--after-cursor={known.cursor}",) if known.cursor else ("--no-tail",)
-        with self._start("--follow", *since) as process:
+        since = (f"--after-cursor={known.cursor}",) if known.cursor else ()
+        # Without --no-tail it would begin at the tenth entry from the end, whatever the cursor.
+        with self._start("--follow", "--no-tail", *since) as process:
             self._process = process
             if self._stopping:
                 process.terminate()

@@ -48,11 +48,8 @@ def test_a_full_disk_refuses_and_recovers(tmp_path: Path, small_disk: OwnMounts)
     while refused < 300:
         status = edge.send(first, 100)
         assert status in {200, 503}
-        acknowledged, refused, first = (
-            acknowledged + 100 * (status == 200),
-            refused + 100 * (status == 503),
-            first + 100,
-        )
+        acknowledged, refused = acknowledged + 100 * (status == 200), refused + 100 * (status == 503)
+        first += 100
     assert edge.metric("watchkeeper_edge_refused_records_total", "logs") >= refused
     wait_for(lambda: edge.metric("watchkeeper_edge_dropped_records_total", "metrics") > 0, what="readings are dropped")
     small_disk.run("rm", str(disk / "ballast"))
