@@ -172,6 +172,7 @@ class Keeper:
             "findings": {"open": 1, "opened_1h": 2},
             "incidents": self.incidents.counts(),
             "notifications": [],
+            "training_gateway": {"buckets": "sqlite", "nats": None, "subjects": []},
             "remote_write": [],
         }
 

@@ -18,14 +18,18 @@ from watchkeeper.app.training import Training
 from watchkeeper.errors import WatchkeeperError
 from watchkeeper.host.machine import Machine
 from watchkeeper.models.versions import ModelVersions
+from watchkeeper.receive.nats_address import address_of
 from watchkeeper.settings import Settings
 from watchkeeper.store.store import Store
 from watchkeeper.training.ai_settings import AiSettingsStore
-from watchkeeper.training.buckets import SqliteBuckets
+from watchkeeper.training.buckets import Buckets, SqliteBuckets
 from watchkeeper.training.counts import WorkloadCounter
 from watchkeeper.training.gateway import TrainingGateway
 from watchkeeper.training.gpus import Gpus, read_driver
 from watchkeeper.training.lists import Lists
+from watchkeeper.training.nats_buckets import JetStreamBuckets
+from watchkeeper.training.nats_link import NatsLink
+from watchkeeper.training.nats_responder import Responder
 from watchkeeper.training.publisher import Publisher
 
 log = logging.getLogger(__name__)
@@ -62,26 +66,47 @@ class TrainingServices:
         )
         training.jobs.on_change(self.gateway.job_changed)
         self.lists = Lists(self.gateway)
-        self._publisher = Publisher(self.gateway, SqliteBuckets(store.metadata, now_unix_ns=now_unix_ns))
+        address = address_of(settings)
+        self._link = NatsLink(address) if address else None
+        self._responder: Responder | None = None
+        self.buckets: Buckets = SqliteBuckets(store.metadata, now_unix_ns=now_unix_ns)
+        if self._link is not None:
+            prefix = settings.text("nats_subject_prefix")
+            self._responder = Responder(self._link, self.gateway.operations(), prefix=prefix)
+            self.buckets = JetStreamBuckets(self._link)
+        self._publisher = Publisher(self.gateway, self.buckets)
+        if self._link is not None:
+            self._link.on_connected(_nothing, self._publisher.connected)
         self._starter = threading.Thread(target=self._begin, name="training-start", daemon=True)
 
     def start(self) -> None:
-        """Count what is stored and decide again, in a thread; begin to fill the buckets."""
+        """Count what is stored and decide again, in a thread; begin to fill the buckets and to answer on NATS."""
         self._starter.start()
+        if self._link is not None:
+            self._link.start()
 
     def stop(self) -> None:
         """End the threads."""
         if self._starter.is_alive():
             self._starter.join()
         self._publisher.stop()
+        if self._link is not None and self._responder is not None:
+            self._link.stop()
+            self._responder.close()
 
     def problems(self) -> list[str]:
         """Give what is wrong now."""
-        return [self._publisher.problem] if self._publisher.problem else []
+        told = [self._link.problem] if self._link is not None else []
+        # A server that is away is told once, not for its buckets as well.
+        return [each for each in [*(told if any(told) else [self._publisher.problem])] if each]
 
     def status(self) -> dict[str, Any]:
-        """Give the state of the transports as plain data."""
-        return {"buckets": "sqlite", "nats": None}
+        """Give the state of the transports as plain data; `nats` is null where no `nats_url` is set."""
+        return {
+            "buckets": "jetstream" if self._link is not None else "sqlite",
+            "nats": self._link.status() if self._link is not None else None,
+            "subjects": self._responder.subjects if self._responder is not None else [],
+        }
 
     def _begin(self) -> None:
         try:
@@ -90,3 +115,7 @@ class TrainingServices:
             log.error("watchlists cannot be decided on again: %s", error)
         self.counter.seed(self._store)
         self._publisher.start()
+
+
+async def _nothing(_client: object) -> None:
+    """Prepare nothing: the responder does that."""

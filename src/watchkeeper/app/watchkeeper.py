@@ -276,6 +276,7 @@ class Watchkeeper:
             "findings": self.findings.counts(now),
             "incidents": self.incidents.counts(),
             "notifications": self.notifier.status(),
+            "training_gateway": self.training_services.status(),
             "remote_write": [self._remote_writer.status()] if self._remote_writer is not None else [],
         }
 

@@ -114,6 +114,23 @@ class IncidentCounts(Shape):
     opened_24h: int
 
 
+class NatsState(Shape):
+    """The connection to NATS."""
+
+    servers: str
+    state: Literal["connected", "connecting"]
+    problem: str
+    connections: int = Field(description="How often it was made since the start.")
+
+
+class TrainingGatewayState(Shape):
+    """How the training gateway is reached besides HTTP."""
+
+    buckets: Literal["sqlite", "jetstream"]
+    nats: NatsState | None = Field(description="null where no `nats_url` is set.")
+    subjects: list[str]
+
+
 class NotificationState(Shape):
     """How one target of notifications fares; sent counts from the start of the program."""
 
@@ -157,6 +174,7 @@ class Status(Shape):
     findings: FindingCounts
     incidents: IncidentCounts
     notifications: list[NotificationState]
+    training_gateway: TrainingGatewayState
     remote_write: list[RemoteWriteState]
 
 

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from watchkeeper.errors import MissingExtra, Refused, SettingError, TooLarge, Unreachable
+from watchkeeper.receive.nats_address import NatsAddress, nats_error, nats_errors
 
 if TYPE_CHECKING:
     from nats.aio.client import Client
@@ -70,19 +71,19 @@ class Delivery:
 
     async def in_progress(self) -> None:
         """Tell the server that the job is still worked on; one that cannot be told is no harm."""
-        with contextlib.suppress(*_nats_errors()):
+        with contextlib.suppress(*nats_errors()):
             await self.message.in_progress()
 
     async def back(self, delay_s: float) -> None:
         """Give the job back, to be delivered again after so long. If that is lost, ack_wait brings it back."""
-        with contextlib.suppress(*_nats_errors()):
+        with contextlib.suppress(*nats_errors()):
             await self.message.nak(delay_s)
 
     async def done(self) -> bool:
         """Acknowledge, and wait for the server's word that it knows. False: it will come again."""
         try:
             await self.message.ack_sync(timeout=REQUEST_TIMEOUT_S)
-        except _nats_errors():
+        except nats_errors():
             return False
         return True
 
@@ -136,7 +137,7 @@ class Bus:
             [message] = await self._jobs.fetch(1, timeout=timeout_s)
         except TimeoutError:
             return None
-        except _nats_errors() as error:
+        except nats_errors() as error:
             raise Unreachable(f"jobs cannot be fetched: {error}") from error
         told = message.metadata
         stamp = int(told.timestamp.timestamp() * 1e6)
@@ -154,13 +155,13 @@ class Bus:
         """Count the jobs that wait; None when the server does not tell."""
         try:
             told = await self._jobs.consumer_info()
-        except _nats_errors():
+        except nats_errors():
             return None
         return int(told.num_pending or 0)
 
     async def close(self) -> None:
         """Send what is buffered and close."""
-        with contextlib.suppress(*_nats_errors()):
+        with contextlib.suppress(*nats_errors()):
             await self._client.flush(timeout=2)
         await self._client.close()
 
@@ -191,7 +192,8 @@ async def open_bus(
             "a worker on NATS needs nats-py; install it with: pip install 'watchkeeper[nats]'"
         ) from error
     client = Client()
-    addresses = [each.strip() for each in servers.split(",")]
+    address = NatsAddress(servers, credentials)
+    addresses = address.list
     reasons: list[str] = []
     hopeless = asyncio.Event()
 
@@ -212,7 +214,7 @@ async def open_bus(
     async def connect() -> None:
         # The client goes on for ever, also the first time, when no answer is to be told at once.
         await client.connect(
-            servers=addresses,
+            **address.options(),
             name="watchkeeper-infer",
             connect_timeout=CONNECT_TIMEOUT_S,
             max_reconnect_attempts=-1,
@@ -220,15 +222,14 @@ async def open_bus(
             disconnected_cb=lost,
             reconnected_cb=found,
             error_cb=fault,
-            user_credentials=credentials or None,
         )
 
     try:
         await _unless(hopeless, connect(), CONNECT_TIMEOUT_S)
-    except (_nats_error(), TimeoutError, OSError, ValueError) as error:
+    except (nats_error(), TimeoutError, OSError, ValueError) as error:
         await client.close()
         reason = "; ".join(dict.fromkeys(reasons)) or str(error) or f"no answer within {CONNECT_TIMEOUT_S} s"
-        raise Unreachable(f"no NATS server answers at {_shown(servers)}: {reason}; start nats-server -js") from error
+        raise Unreachable(f"no NATS server answers at {address.shown}: {reason}; start nats-server -js") from error
     bus = Bus(client, subjects, ack_wait_s)
     try:
         await bus.prepare()
@@ -271,20 +272,5 @@ async def _asked(ask: Callable[[], Awaitable[T]], what: str) -> T:
     except ServiceUnavailableError as error:
         reason = error.description or "JetStream is not ready; start the server with -js"
         raise Refused(f"NATS does not {what}: {reason}") from error
-    except _nats_errors() as error:
+    except nats_errors() as error:
         raise Unreachable(f"NATS does not {what}: {error or type(error).__name__}") from error
-
-
-def _nats_errors() -> tuple[type[Exception], ...]:
-    return (_nats_error(), TimeoutError, OSError)
-
-
-def _nats_error() -> type[Exception]:
-    from nats.errors import Error
-
-    return Error
-
-
-def _shown(servers: str) -> str:
-    """Give addresses without user and password."""
-    return ", ".join(each.strip().rpartition("@")[2] for each in servers.split(","))

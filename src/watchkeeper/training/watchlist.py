@@ -137,7 +137,9 @@ class Watchlists:
 
     def started(self, name: str, job_id: str, *, fault: str = "") -> None:
         """Note the job that a decision led to, "" for none, and why none could be started."""
-        self._metadata.write("UPDATE watchlists SET job_id = ?, fault = ? WHERE name = ?", [job_id, fault, name])
+        with self._metadata.transaction() as connection:
+            self._make(connection, name)
+            connection.execute("UPDATE watchlists SET job_id = ?, fault = ? WHERE name = ?", [job_id, fault, name])
 
     def trained(self, name: str, workloads: Iterable[Workload]) -> None:
         """Note what a completed training knew; none after a reset. A list that is not there any more stays so."""
