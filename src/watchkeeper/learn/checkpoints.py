@@ -57,7 +57,7 @@ class Checkpoints:
         if not path.is_file():
             return None
         try:
-            with np.load(path, allow_pickle=False) as kept:
+            with path.open("rb") as file, np.load(file, allow_pickle=False) as kept:
                 about = json.loads(str(kept["about"]))
                 arrays = {name: kept[name] for name in kept.files if name != "about"}
         except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:

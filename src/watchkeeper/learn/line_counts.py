@@ -204,7 +204,7 @@ class LineCounts:
     @classmethod
     def load(cls, folder: Path) -> LineCounts:
         """Read what `save` wrote; raises ValueError or OSError when it is damaged or newer."""
-        with np.load(folder / "lines.npz", allow_pickle=False) as kept:
+        with (folder / "lines.npz").open("rb") as file, np.load(file, allow_pickle=False) as kept:
             about: dict[str, Any] = json.loads(str(kept["about"]))
             if about["schema_version"] > SCHEMA_VERSION:
                 raise ValueError(f"{folder / 'lines.npz'} was written by a newer version ({about['schema_version']})")

@@ -19,7 +19,7 @@ import numpy as np
 import numpy.typing as npt
 
 from watchkeeper.learn.calibration import BUDGET, NONE, Calibration, auc, calibrated, strangers_of
-from watchkeeper.learn.checkpoints import Checkpoints
+from watchkeeper.learn.checkpoints import EVERY_STEPS, Checkpoints
 from watchkeeper.learn.explanation import Explanation, KnownLines, TokenGuess
 from watchkeeper.learn.line_counts import FormReader, LineCounts, Lines, has_failure_words
 from watchkeeper.learn.line_tokens import words
@@ -95,13 +95,15 @@ class LogModel:
         seed: int = 0,
         told: Told = untold,
         checkpoint: Path | None = None,
+        checkpoint_every: int = EVERY_STEPS,
         budget: float = BUDGET,
     ) -> LogModel:
         """Train on four fifths of the distinct lines, test and calibrate on the others; raises ValueError for none.
 
-        checkpoint: a folder to go on from after a kill; it must be of the same lines to be taken up, and is emptied
-        at the end. Cost: training.planned(...) steps of about a tenth of a second on one core, and one pass of the
-        network for each token of at most 2 x JUDGED_HELD_MAX lines. Raises MissingExtra without torch.
+        checkpoint: a folder to go on from after a kill, written every `checkpoint_every` steps; it must be of the same
+        lines to be taken up, and is emptied at the end. Cost: training.planned(...) steps of about a tenth of a second
+        on one core, and one pass of the network for each token of at most 2 x JUDGED_HELD_MAX lines. Raises
+        MissingExtra without torch.
         """
         learned, held = counts.split()
         if not len(learned):
@@ -109,7 +111,8 @@ class LogModel:
         forms = learned.lines()
         kept = None
         if checkpoint is not None:
-            kept = Checkpoints(checkpoint, f"log model {seed} {training} {counts.fingerprint()}")
+            purpose = f"log model {seed} {training} {counts.fingerprint()}"
+            kept = Checkpoints(checkpoint, purpose, every_steps=checkpoint_every)
         exact = MaskedLines.learn_words(
             [words(form) for form in forms],
             learned.weights(),
