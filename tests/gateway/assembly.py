@@ -15,7 +15,6 @@ import pyarrow as pa
 import uvicorn
 from fastapi import FastAPI
 from tests.store.reads.tables import NOW, Tables
-from tests.training.scripted import Work
 
 from watchkeeper.app.changes import Changes
 from watchkeeper.app.diagnosis import Diagnoses, Sources
@@ -26,6 +25,7 @@ from watchkeeper.app.incidents import Incidents
 from watchkeeper.app.own_metrics import Source
 from watchkeeper.app.silences import Silences
 from watchkeeper.app.tail import Tail
+from watchkeeper.app.training import Training
 from watchkeeper.app.verdict import Verdict
 from watchkeeper.detect.base import LearningState
 from watchkeeper.gateway.api import create_api
@@ -47,9 +47,7 @@ from watchkeeper.training.ai_settings import AiSettingsStore
 from watchkeeper.training.counts import WorkloadCounter
 from watchkeeper.training.gateway import TrainingGateway
 from watchkeeper.training.gpus import Gpus
-from watchkeeper.training.jobs import Jobs
 from watchkeeper.training.lists import Lists
-from watchkeeper.training.watchlist import Watchlists
 
 DEADLINE_S = 10.0
 
@@ -106,9 +104,11 @@ class Keeper:
         )
         self.workload_counter = WorkloadCounter(now_unix_ns=lambda: NOW)
         self.store = Tables()
+        # Of the store it needs the metadata only: no test lets a job begin.
+        self.training = Training(self, self.models, self.findings, self.settings, now_unix_ns=lambda: NOW)
         self.training_gateway = TrainingGateway(
-            Watchlists(self.metadata),
-            Jobs(self.metadata, home / "training", Work()),
+            self.training.watchlists,
+            self.training.jobs,
             self.models,
             AiSettingsStore(self.metadata),
             counts=self.workload_counter.counts,

@@ -24,6 +24,8 @@ BODIES = {
     "/api/v1/sql": {"query": "SELECT 1"},
     "/api/v1/tokens": {"name": "new", "role": "viewer"},
     "/api/v1/backup": {"target": "/dev/null"},
+    "/api/v1/training/jobs": {"watchlist": "default"},
+    "/api/v1/training/jobs/{job_id}/cancel": {},
     "/logs": {},
     "/changes": {"kind": "deploy", "title": "cart 2"},
     "/api/v1/changes": {"kind": "deploy", "title": "cart 2"},
