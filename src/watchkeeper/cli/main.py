@@ -42,6 +42,7 @@ COMMANDS: dict[str, Entry] = {
     "findings": Entry("watchkeeper.cli.findings", "List what is out of the ordinary, or show one finding's evidence."),
     "incidents": Entry("watchkeeper.cli.incidents", "List, show and work on incidents; silences and changes."),
     "explain": Entry("watchkeeper.cli.explain", "Explain an incident: causes with evidence for and against, report."),
+    "watch": Entry("watchkeeper.cli.watch", "Choose the workloads that a log model learns and watches."),
     "feedback": Entry("watchkeeper.cli.feedback", "Say what was right or wrong; preview, apply, undo, roll back."),
     "doctor": Entry("watchkeeper.cli.doctor", "Check this machine: system, GPU, driver, CUDA, containers."),
     "gpu": Entry("watchkeeper.cli.gpu", "Show the health of each GPU; watch it, serve it, acknowledge and clear."),

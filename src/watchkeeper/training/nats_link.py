@@ -27,6 +27,7 @@ ASK_TIMEOUT_S = 10.0
 PAUSE_FIRST_S = 0.25
 PAUSE_S_MAX = 30.0
 CLOSE_TIMEOUT_S = 3.0
+AGAIN_S = 0
 
 log = logging.getLogger(__name__)
 
@@ -137,12 +138,14 @@ class NatsLink:
         from nats.aio.client import Client
 
         client = Client()
+        reasons: list[str] = []
 
         async def closed() -> None:
             lost.set()
 
         async def fault(error: Exception) -> None:
             log.debug("NATS: %s", error)
+            reasons[:] = [_said(error)]
 
         try:
             await asyncio.wait_for(
@@ -150,6 +153,9 @@ class NatsLink:
                     **self._address.options(),
                     name="watchkeeper",
                     allow_reconnect=False,
+                    # A server is given up after its second refusal; the pauses between are made here.
+                    max_reconnect_attempts=1,
+                    reconnect_time_wait=AGAIN_S,
                     connect_timeout=CONNECT_TIMEOUT_S,
                     closed_cb=closed,
                     disconnected_cb=closed,
@@ -159,6 +165,9 @@ class NatsLink:
             )
             for prepare in self._prepare:
                 await prepare(client)
+        except nats_errors() as error:
+            await _closed(client)
+            raise Unreachable(reasons[0] if reasons else _said(error)) from error
         except BaseException:
             await _closed(client)
             raise
