@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable
 from concurrent.futures import Future
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import httpx
 import pyarrow as pa
@@ -17,22 +17,30 @@ from fastapi import FastAPI
 from tests.store.reads.tables import NOW, Tables
 
 from watchkeeper.app.changes import Changes
+from watchkeeper.app.detectors import make_detectors
 from watchkeeper.app.diagnosis import Diagnoses, Sources
 from watchkeeper.app.feedback import OperatorFeedback
 from watchkeeper.app.findings import FindingStore
 from watchkeeper.app.incident_store import IncidentStore
 from watchkeeper.app.incidents import Incidents
+from watchkeeper.app.learned_lines import LearnedLines
+from watchkeeper.app.online_model import OnlineModel
 from watchkeeper.app.own_metrics import Source
+from watchkeeper.app.patterns import Patterns
+from watchkeeper.app.pipeline import Pipeline
 from watchkeeper.app.silences import Silences
 from watchkeeper.app.tail import Tail
 from watchkeeper.app.training import Training
 from watchkeeper.app.verdict import Verdict
+from watchkeeper.app.why import Why
 from watchkeeper.detect.base import LearningState
+from watchkeeper.detect.logs import LogDetector
 from watchkeeper.gateway.api import create_api
 from watchkeeper.host.gpu import NO_LIBRARY
 from watchkeeper.host.machine import Machine
 from watchkeeper.models.versions import ModelVersions
 from watchkeeper.patterns.base import Template
+from watchkeeper.patterns.miner import TemplateMiner
 from watchkeeper.receive.ledger import Ledger
 from watchkeeper.receive.receiver import Receiver
 from watchkeeper.receive.tokens import Tokens
@@ -99,6 +107,16 @@ class Keeper:
             now_unix_ns=lambda: NOW,
         )
         self.models = ModelVersions(self.metadata, home / "models", now_unix_ns=lambda: NOW)
+        miner = TemplateMiner()
+        detectors = make_detectors(self.settings, Patterns(miner))
+        self.online = OnlineModel(
+            self.models,
+            Pipeline(Tables(), miner, detectors, tail=Tail(), publish=self.publish),
+            lambda: make_detectors(self.settings, Patterns(miner)),
+            self.learning,
+            every_s=0.0,
+            now_unix_ns=lambda: NOW,
+        )
         self.feedback = OperatorFeedback(
             self.metadata, self.models, self.findings, self.incidents, now_unix_ns=lambda: NOW
         )
@@ -115,6 +133,22 @@ class Keeper:
             gpus=Gpus(Machine(home / "no-devices"), lambda: NO_LIBRARY, self.store).info,
         )
         self.watchlists = Lists(self.training_gateway)
+        self.learned_lines = LearnedLines(
+            self.models,
+            self.training.watchlists,
+            self.publish,
+            kinds={},
+            template_text=str,
+            event_time_unix_ns=lambda: NOW,
+            close_s=60.0,
+        )
+        self.why = Why(
+            Patterns(miner),
+            lambda: cast(LogDetector, detectors[Signal.LOGS]),
+            self.learned_lines,
+            lock=threading.RLock(),
+            window_s=10.0,
+        )
         self.kept = Kept()
         self.receiver = Receiver(self.kept, self.ledger, self.tokens, self.settings)
         self.tail = Tail()

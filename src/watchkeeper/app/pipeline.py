@@ -24,6 +24,7 @@ import pyarrow.compute as pc
 
 from watchkeeper.app.tail import Tail
 from watchkeeper.detect.base import Detector
+from watchkeeper.detect.protection import Confirmed, Protects
 from watchkeeper.patterns.miner import TemplateMiner
 from watchkeeper.signals.finding import Finding
 from watchkeeper.signals.schema import LOGS, Signal
@@ -98,6 +99,7 @@ class Pipeline:
         self._working_since_s: float | None = None
         self._thread = threading.Thread(target=self._run, name="pipeline", daemon=True)
         self._newest: dict[Signal, Newest] = {}
+        self._confirmed: tuple[Confirmed, ...] = ()
         self.stats_counted = PipelineStats()
         self.sequence = 0
         self.state_lock = threading.RLock()
@@ -262,6 +264,14 @@ class Pipeline:
         self.stats_counted.last_failure = f"{stage}: {type(error).__name__}: {error}"
         log.exception("%s failed; the telemetry is stored and this batch is not judged", stage)
 
+    def protect(self, confirmed: Sequence[Confirmed]) -> None:
+        """Let no detector learn these as normal, from the next batch on; takes the place of what was told before."""
+        with self.state_lock:
+            self._confirmed = tuple(confirmed)
+            for detector in self._detectors.values():
+                if isinstance(detector, Protects):
+                    detector.protect(self._confirmed)
+
     def save_detectors(self, folder: Path) -> None:
         """Write what the detectors have learned into the folder."""
         with self.state_lock:
@@ -278,6 +288,7 @@ class Pipeline:
             for signal, detector in detectors.items():
                 closed += detector.take_over(self._detectors[signal])
                 self._detectors[signal] = detector
+            self.protect(self._confirmed)
             done()
         self._tell(closed)
 

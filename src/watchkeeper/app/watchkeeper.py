@@ -24,6 +24,7 @@ from watchkeeper.app.findings import FindingStore
 from watchkeeper.app.housekeeping import Housekeeping, Task
 from watchkeeper.app.incident_store import IncidentStore
 from watchkeeper.app.incidents import Incidents
+from watchkeeper.app.learned_lines import LearnedLines
 from watchkeeper.app.notify.notifier import Notifier
 from watchkeeper.app.notify.targets import read_targets
 from watchkeeper.app.online_model import OnlineModel
@@ -36,9 +37,12 @@ from watchkeeper.app.silences import Silences
 from watchkeeper.app.tail import Tail
 from watchkeeper.app.training import Training
 from watchkeeper.app.training_gateway import TrainingServices
+from watchkeeper.app.unlikely import KIND as UNLIKELY
 from watchkeeper.app.verdict import Verdict
 from watchkeeper.app.versions import Versions
+from watchkeeper.app.why import Why
 from watchkeeper.detect.base import LearningState
+from watchkeeper.detect.logs import LogDetector
 from watchkeeper.diagnose.incident import Incident, IncidentState
 from watchkeeper.diagnose.similar import Past
 from watchkeeper.models.versions import ModelVersions
@@ -58,6 +62,7 @@ from watchkeeper.store.store import Store
 from watchkeeper.store.wal import Entry
 from watchkeeper.topology.cmdb import read_cmdb
 from watchkeeper.topology.topologies import Topologies
+from watchkeeper.training.kinds import kinds
 from watchkeeper.version import __version__
 
 CHECKPOINT_EVERY_S = 60.0
@@ -165,9 +170,31 @@ class Watchkeeper:
             now_unix_ns=self._now_unix_ns,
         )
         self.feedback = OperatorFeedback(
-            self.store.metadata, self.models, self.findings, self.incidents, now_unix_ns=self._now_unix_ns
+            self.store.metadata,
+            self.models,
+            self.findings,
+            self.incidents,
+            protect=self._pipeline.protect,
+            now_unix_ns=self._now_unix_ns,
         )
         self.training = Training(self.store, self.models, self.findings, settings, now_unix_ns=self._now_unix_ns)
+        self.learned_lines = LearnedLines(
+            self.models,
+            self.training.watchlists,
+            self.publish,
+            kinds=kinds(settings.path("log_kinds_file") if settings.text("log_kinds_file") else None),
+            template_text=self.patterns.text,
+            event_time_unix_ns=self._pipeline.event_time_unix_ns,
+            close_s=settings.number("finding_close_s"),
+        )
+        self._pipeline.add_observer(self.learned_lines)
+        self.why = Why(
+            self.patterns,
+            self._log_detector,
+            self.learned_lines,
+            lock=self._pipeline.state_lock,
+            window_s=settings.number("detect_window_s"),
+        )
         self.metric_sources.append(self.training.families)
         self.training_services = TrainingServices(
             self.store, self.models, self.training, settings, now_unix_ns=self._now_unix_ns
@@ -202,6 +229,7 @@ class Watchkeeper:
             self._pipeline.submit(sequence, signal, batch)
         self.store.on_durable(self._pipeline.submit)
         self.store.count_held(self._pipeline.held_bytes)
+        self.learned_lines.start(self.findings.list(state="open", kind=UNLIKELY, limit=500)[0])
         self._pipeline.start()
         self.diagnoses.start()
         self.notifier.start()
@@ -221,6 +249,7 @@ class Watchkeeper:
         self.training.stop()
         self._housekeeping.stop()
         self._pipeline.stop()
+        self.learned_lines.stop()
         self.diagnoses.stop()
         self.notifier.stop()
         self._checkpoint()
@@ -289,6 +318,7 @@ class Watchkeeper:
         problems += [
             *self.models.problems,
             *self.training.problems(),
+            *self.learned_lines.problems(),
             *self.training_services.problems(),
             *([self.changes.problem] if self.changes.problem else []),
             *self.notifier.problems(),
@@ -342,6 +372,11 @@ class Watchkeeper:
     def _findings_of(self, identifiers: Sequence[str]) -> list[Finding]:
         found = (self.findings.get(identifier) for identifier in identifiers)
         return [finding for finding in found if finding is not None]
+
+    def _log_detector(self) -> LogDetector:
+        detector = self._detectors[Signal.LOGS]
+        assert isinstance(detector, LogDetector)
+        return detector
 
     def _delete_old_incidents(self) -> None:
         before = self._now_unix_ns() - int(self.settings.number("incidents_days_max") * DAY_S * 1e9)

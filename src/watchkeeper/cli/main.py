@@ -47,6 +47,8 @@ COMMANDS: dict[str, Entry] = {
     "doctor": Entry("watchkeeper.cli.doctor", "Check this machine: system, GPU, driver, CUDA, containers."),
     "gpu": Entry("watchkeeper.cli.gpu", "Show the health of each GPU; watch it, serve it, acknowledge and clear."),
     "infer": Entry("watchkeeper.cli.infer", "Run an inference job from file to file, or jobs from a NATS subject."),
+    "models": Entry("watchkeeper.cli.models", "List, show, save, promote and roll back versions of models."),
+    "why": Entry("watchkeeper.cli.why", "Tell why a line of log is judged as it is, token by token."),
     "topology": Entry("watchkeeper.cli.topology", "Show what is there and what depends on what, now or at a time."),
     "sql": Entry("watchkeeper.cli.sql", "Run a reading SQL statement over logs, metrics and spans."),
     "replay": Entry("watchkeeper.cli.replay", "Send a log file or a data set as OTLP to any collector."),

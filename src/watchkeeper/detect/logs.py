@@ -12,7 +12,7 @@ from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
-from typing import Self
+from typing import NamedTuple, Self
 
 import numpy as np
 import numpy.typing as npt
@@ -37,6 +37,19 @@ EXAMPLE_CHARACTERS_MAX = 2_000
 SILENCE_COMPANY_WINDOWS = 3
 
 Ints = npt.NDArray[np.int64]
+
+
+class KnownLine(NamedTuple):
+    """What a service taught of a template. windows: learned from; expected, upper: lines in a window; state: of it."""
+
+    service: str
+    first_ns: int
+    last_ns: int
+    lines: int
+    windows: int
+    expected: float
+    upper: float
+    state: str
 
 
 class LogDetector:
@@ -168,6 +181,28 @@ class LogDetector:
         known = partial(self._findings.is_new_template, watch.name)
         told = [watch.again(one) for one in touched if one.template_id in watch.confirmed]
         return [one for one in told if one is not None and not known(one.template_id)]
+
+    def known(self, template: int) -> list[KnownLine]:
+        """Tell what each service that has logged a template taught of it, most lines first."""
+        found = []
+        for watch in self._watches.values():
+            index = watch.ids.get(template)
+            if index is not None:
+                bank = watch.bank
+                rate = (float(bank.expected(index)), float(bank.upper(index)))
+                seen = (int(bank.first_ns[index]), int(bank.last_ns[index]), int(bank.lines[index]))
+                found.append(KnownLine(watch.name, *seen, int(bank.windows[index]), *rate, watch.learning().state))
+        return sorted(found, key=lambda one: (-one.lines, one.service))
+
+    def surprise(self, service: str, template: int) -> float | None:
+        """Give what a template would score in a service if it came now for the first time.
+
+        >= 0, higher = more anomalous; from UNSEEN_SCORE_MIN on it is told. None while the service is only learned from.
+        """
+        watch = self._watches.get(service)
+        if watch is None or not watch.watches(watch.newest_ns, watch.lines):
+            return None
+        return watch.surprise(template, self._about(watch))
 
     def _watch(self, service: str, first_ns: int) -> ServiceWatch:
         watch = self._watches.get(service)

@@ -190,6 +190,10 @@ class ServiceWatch:
         score = clock.surprise(time_ns, self.timing.window_s) + severity_weight(severity) - less
         return max(0.0, score * (1.0 - about.alike(template, told))) if score > 0 else 0.0
 
+    def surprise(self, template: int, about: About) -> float:
+        """Give what a template that is new would score now, its severity by its words."""
+        return self._surprise(template, self.newest_ns, 0, about)
+
     # -- learning -------------------------------------------------------------------------------------------------
 
     def learn(self, part: Part, interest: set[int], about: About) -> Said:

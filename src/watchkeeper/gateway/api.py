@@ -33,6 +33,7 @@ from watchkeeper.gateway.routes import (
     ingest,
     logs,
     metrics,
+    models,
     scoreboard,
     silences,
     system,
@@ -40,6 +41,7 @@ from watchkeeper.gateway.routes import (
     traces,
     training_gateway,
     training_jobs,
+    why,
 )
 from watchkeeper.gateway.security import Security
 from watchkeeper.version import __version__
@@ -79,6 +81,8 @@ def create_api(
     api.include_router(training_gateway.lists_router)
     api.include_router(training_jobs.router)
     api.include_router(scoreboard.router)
+    api.include_router(models.router)
+    api.include_router(why.router)
     api.include_router(ingest.router)
     api.include_router(page_router(static_folder))
     return api

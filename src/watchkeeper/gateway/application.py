@@ -16,9 +16,11 @@ from watchkeeper.app.changes import Changes
 from watchkeeper.app.diagnosis import Diagnoses
 from watchkeeper.app.feedback import OperatorFeedback
 from watchkeeper.app.incidents import Incidents
+from watchkeeper.app.online_model import OnlineModel
 from watchkeeper.app.own_metrics import Source
 from watchkeeper.app.silences import Silences
 from watchkeeper.app.training import Training
+from watchkeeper.app.why import Why
 from watchkeeper.detect.base import LearningState
 from watchkeeper.models.versions import ModelVersions
 from watchkeeper.patterns.base import Template
@@ -118,6 +120,8 @@ class WatchkeeperLike(Protocol):
     silences: Silences
     metric_sources: list[Source]
     models: ModelVersions
+    online: OnlineModel
+    why: Why
 
     def publish(self, findings: list[Finding]) -> None:
         """Keep findings that came from outside, and let them become incidents where they do."""

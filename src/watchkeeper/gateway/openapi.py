@@ -39,6 +39,7 @@ _ACTS = ("acknowledge", "resolve", "reopen", "merge", "split", "explain")
 _CONFLICTS = frozenset(
     {
         ("POST", "/api/v1/tokens"),
+        *(("POST", f"/api/v1/models/{act}") for act in ("promote", "rollback", "save")),
         ("POST", "/api/v1/backup"),
         ("POST", "/api/v1/feedback/rounds"),
         ("POST", "/api/v1/feedback/rollback"),
@@ -51,7 +52,14 @@ _CONFLICTS = frozenset(
         *(("POST", f"/api/v1/incidents/{{incident_id}}/{act}") for act in _ACTS),
     }
 )
-_NAMED_IN_THE_BODY = frozenset({("POST", "/api/v1/feedback")})
+_NAMED_IN_THE_REQUEST = frozenset(
+    {
+        ("POST", "/api/v1/feedback"),
+        ("GET", "/api/v1/models/version"),
+        *(("POST", f"/api/v1/models/{act}") for act in ("promote", "rollback", "save")),
+        ("POST", "/api/v1/why"),
+    }
+)
 _UNLIMITED = frozenset({"/health", "/ready", "/openapi.json"})
 
 
@@ -111,7 +119,7 @@ def _statuses(operation: dict[str, Any], method: str, path: str, role: Role | No
     if path not in _UNLIMITED:
         statuses |= {429}
     named = any(each.get("in") == "path" for each in operation.get("parameters", []))
-    if named or (method, path) in _NAMED_IN_THE_BODY:
+    if named or (method, path) in _NAMED_IN_THE_REQUEST:
         statuses |= {404}
     if "requestBody" in operation:
         statuses |= {413, 415}
