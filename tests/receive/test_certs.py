@@ -90,7 +90,7 @@ def test_nothing_is_overwritten(tmp_path: Path) -> None:
         issue(tmp_path, "a", server=True)
 
 
-@pytest.mark.parametrize("name", ["", "../a", "a/b", ".hidden", "a b", "ca", "é", "a" * 65])
+@pytest.mark.parametrize("name", ["", "../a", "a/b", ".hidden", "a b", "ca", "revoked", "é", "a" * 65])
 def test_names_that_cannot_be_files_are_refused(tmp_path: Path, name) -> None:
     init_authority(tmp_path)
     with pytest.raises(CertificateError):

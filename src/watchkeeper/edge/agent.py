@@ -35,6 +35,7 @@ from watchkeeper.signals.signal import Signal
 
 FILES_EVERY_S = 0.5
 AGAIN_S = 5.0
+STOP_WITHIN_S = 5.0
 
 _log = logging.getLogger(__name__)
 
@@ -79,6 +80,7 @@ class Agent:
         self.node = names.own
         self.counts = Counts()
         self._stopping = threading.Event()
+        self._threads: list[threading.Thread] = []
         self._faults: Counter[str] = Counter()
         self._told: dict[str, str] = {}
         self._readings: list[Reading] = []
@@ -118,7 +120,7 @@ class Agent:
         tells, port = Tells(self.samples, self.state), settings.integer("edge_metrics_port")
         self._state = state_server(tells, host, port, tls.page if tls else None)
         self.endpoints["metrics"] = f"{'https' if tls else 'http'}://{host}:{self._state.server_address[1]}/metrics"
-        self._spawn("state", lambda: self._state.serve_forever(1.0) if self._state else None)
+        threading.Thread(target=self._state.serve_forever, args=(1.0,), name="edge-state", daemon=True).start()
         if self.plan.debug:
             from watchkeeper.edge.debug import print_request
 
@@ -144,6 +146,9 @@ class Agent:
         self._stopping.set()
         for close in self._closing:
             close()
+        until_s = time.monotonic() + STOP_WITHIN_S
+        for thread in self._threads:
+            thread.join(max(0.0, until_s - time.monotonic()))
         self.forwarder.stop()
         self.spool.stop()
         if self._state is not None:
@@ -151,7 +156,9 @@ class Agent:
             self._state.server_close()
 
     def _spawn(self, part: str, work: Callable[[], Any]) -> None:
-        threading.Thread(target=self._keep_going, args=(part, work), name=f"edge-{part}", daemon=True).start()
+        thread = threading.Thread(target=self._keep_going, args=(part, work), name=f"edge-{part}", daemon=True)
+        self._threads.append(thread)
+        thread.start()
 
     def _keep_going(self, part: str, work: Callable[[], Any]) -> None:
         """Do the work of one part of the agent; what fails (a full disk, a device gone) is told, and begun again."""

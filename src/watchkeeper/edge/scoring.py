@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import logging
 import queue
+import threading
 import time
 from collections import Counter
 from collections.abc import Callable
@@ -40,6 +41,7 @@ if TYPE_CHECKING:
     from google.protobuf.message import Message
 
 WAITING_MAX = 256
+WAITING_BYTES_MAX = 16 << 20
 FLUSH_EVERY_S = 1.0
 SAVE_EVERY_S = 60.0
 SERVICE = "watchkeeper-node"
@@ -63,7 +65,9 @@ class Scoring:
         self._folder = folder
         self._keep = keep
         self._say = say
+        self._lock = threading.Lock()
         self._queue: queue.Queue[tuple[Signal, bytes]] = queue.Queue(WAITING_MAX)
+        self._waiting_bytes = 0
         self._miner = TemplateMiner(templates_max=settings.integer("templates_max"))
         self._detectors = self._make(settings)
         self._newest: dict[Signal, tuple[int, float]] = {}
@@ -99,10 +103,13 @@ class Scoring:
 
     def see(self, signal: Signal, message: Message) -> None:
         """Take in a request; never blocks."""
-        try:
+        size = message.ByteSize()
+        with self._lock:
+            if self._waiting_bytes + size > WAITING_BYTES_MAX or self._queue.full():
+                self.not_judged += 1
+                return
+            self._waiting_bytes += size
             self._queue.put_nowait((signal, message.SerializeToString()))
-        except queue.Full:
-            self.not_judged += 1
 
     def run(self, stopping: Callable[[], bool]) -> None:
         """Judge until `stopping` says so, then write what was learned."""
@@ -113,6 +120,8 @@ class Scoring:
             except queue.Empty:
                 pass
             else:
+                with self._lock:
+                    self._waiting_bytes -= len(payload)
                 self._guarded(f"judging {signal.value}", partial(self._judge, signal, payload))
             now_s = time.monotonic()
             if now_s - flushed_s >= FLUSH_EVERY_S:

@@ -66,19 +66,20 @@ class NearCentre:
         self.store.close()
         self._metadata.close()
 
-    def bodies(self) -> list[str]:
-        found: list[str] = self.store.sql("SELECT body FROM logs ORDER BY body", rows_max=10**6)["body"].to_pylist()
+    def bodies(self, like: str = "%") -> list[str]:
+        query = "SELECT body FROM logs WHERE body LIKE ? ORDER BY body"
+        found: list[str] = self.store.sql(query, (like,), rows_max=10**6)["body"].to_pylist()
         return found
 
     def columns(self, *names: str) -> list[list[str]]:
         found = self.store.sql(f"SELECT {', '.join(names)} FROM logs ORDER BY body", rows_max=10**6)
         return [found[name].to_pylist() for name in names]
 
-    def wait_for(self, lines: int) -> list[str]:
+    def wait_for(self, lines: int, like: str = "%") -> list[str]:
         """Wait until so many different lines are there; gives all that are there."""
 
         def there() -> list[str] | None:
-            found = self.bodies()
+            found = self.bodies(like)
             return found if len(set(found)) >= lines else None
 
         found: list[str] = wait_for(there, within_s=60, what=f"{lines} lines at the centre")

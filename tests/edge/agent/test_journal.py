@@ -75,12 +75,12 @@ def test_entries_come_once_over_rotation_and_kills(tmp_path: Path, journald: Jou
     journald.rotate()
     journald.write("line 1200")
     edge.start()
-    wait_for(lambda: len(centre.bodies()) > 2, within_s=60, what="the first of what came meanwhile")
+    wait_for(lambda: len(centre.bodies("line %")) > 2, within_s=60, what="the first of what came meanwhile")
     edge.kill()
     edge.start()
-    centre.wait_for(1201)
+    centre.wait_for(1201, "line %")
     journald.write("line 1201")
-    found = centre.wait_for(1202)
+    found = centre.wait_for(1202, "line %")
     assert sorted(line.split()[1] for line in found) == sorted(map(str, range(1202))), "each once"
     assert edge.stop() == 0
 
