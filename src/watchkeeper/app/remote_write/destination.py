@@ -46,7 +46,7 @@ class Destination:
     def shown(self) -> str:
         """Give the address without what may be a secret in it."""
         parts = urlsplit(self.url)
-        return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}"
+        return f"{parts.scheme}://{parts.netloc}{parts.path}"
 
     def authorization(self) -> dict[str, str]:
         """Give the headers that say who sends; raises SettingError when a file cannot be read."""
@@ -85,6 +85,11 @@ def destination(settings: Settings) -> Destination | None:
         raise SettingError(
             "remote_write_url does not begin with http:// or https:// and a host; write it as "
             "http://127.0.0.1:9090/api/v1/write"
+        )
+    if "@" in parts.netloc:
+        raise SettingError(
+            "remote_write_url holds a user name or password; name them in remote_write_username and "
+            "remote_write_password_file"
         )
     version = settings.text("remote_write_version")
     if version not in {each.value for each in Version}:

@@ -115,8 +115,11 @@ class RemoteWriteSender:
 
     def problems(self) -> list[str]:
         """Tell when own metrics were lost since the start, and why."""
-        lost = self._samples["rejected"] + self._samples["dropped"]
+        lost = self._lost()
         return [f"{lost} own samples did not reach {self._to.shown}; the last: {self._last_error}"] if lost else []
+
+    def _lost(self) -> int:
+        return self._samples["rejected"] + self._samples["dropped"]
 
     def collect(self) -> None:
         """Take a snapshot; the oldest that waits goes when there are too many."""
@@ -150,6 +153,8 @@ class RemoteWriteSender:
         kept = min(int(written), count) if written is not None and written.isdigit() else count
         self._settle(sent=kept, rejected=count - kept)
         self._last_sent_unix_ns = self._now_unix_ns()
+        if not self._lost():
+            self._last_error = ""
         return bool(self._queue)
 
     def _fall_back(self) -> bool:
