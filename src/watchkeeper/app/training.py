@@ -92,11 +92,11 @@ class Training:
     ) -> Job:
         """Begin to train the log model of a watchlist.
 
-        workloads: those of the list as submitted when None. The range is the last `training_range_s`, or `last_s`, up
+        workloads: those that are chosen in the list when None. The range is the last `training_range_s`, or `last_s`, up
         to now, unless both ends are given. Raises what `Jobs.start` raises, and Conflict for a list that is empty.
         """
         chosen = self.watchlists.get(watchlist)
-        wanted = tuple(sorted({*workloads})) if workloads is not None else chosen.submitted or chosen.chosen
+        wanted = tuple(sorted({*workloads})) if workloads is not None else chosen.chosen or chosen.submitted
         if not wanted:
             raise Conflict(
                 f"the watchlist {watchlist!r} is empty; choose what to watch: watchkeeper watch add WORKLOAD"

@@ -105,6 +105,8 @@ class Estimate:
 
     def statistics(self, *, epoch: int, accuracy: float | None) -> Statistics:
         """Give the Statistics of now."""
+        if not any(own.planned for own in self._stages.values()):
+            return Statistics(self.elapsed_s(), self.percentage, None, epoch, accuracy, self.stage)
         elapsed_s, remaining_s = self.elapsed_s(), self.remaining_s()
         share = elapsed_s / (elapsed_s + remaining_s) if elapsed_s + remaining_s > 0 else 0.0
         self.percentage = max(self.percentage, min(99.9, 100.0 * share))

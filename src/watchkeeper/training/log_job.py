@@ -52,10 +52,11 @@ def run(folder: JobFolder, job: Mapping[str, Any], reporter: Reporter) -> dict[s
     """Do the job; gives the content of result.json. Raises WatchkeeperError, OSError."""
     spec = spec_from_dict(job["spec"])
     training, seed = _training(spec.parameters)
-    reporter.begin(Stage.FETCHING)
+    reporter.plan(Stage.FETCHING, int(job["rows"]))
     reporter.plan(Stage.TRAIN, training.steps_max)
     reporter.plan(Stage.EVALUATE, SETTLING_PASSES * JUDGED_HELD_MAX // 4 + 2 * EVALUATED_MAX)
     reporter.plan(Stage.SAVE, 1)
+    reporter.begin(Stage.FETCHING)
     fetched = _fetched(folder, job, spec, reporter)
     torch = framework.torch()
     place = framework.device(torch)
@@ -100,7 +101,11 @@ def run(folder: JobFolder, job: Mapping[str, Any], reporter: Reporter) -> dict[s
             **model.quality,
         },
         "previous": None if before is None else {**_figures(before), "number": job.get("previous")},
-        "thresholds": {model.calibration.measure: model.threshold, "false_alarms_max": budget},
+        "thresholds": {
+            model.calibration.measure: model.threshold,
+            "budget": model.calibration.budget,
+            "bound": model.calibration.bound,
+        },
         "verdict": {"promote": verdict.promote, "why": verdict.why},
         "notes": verdict.why,
         "paces": reporter.paces(),

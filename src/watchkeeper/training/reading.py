@@ -123,7 +123,7 @@ class Reader:
         watched = np.array([self._is_watched(text or "{}") for text in resources], bool)
         keep = self._narrowed(keep, watched[of_row], "unwatched")
         bodies = pc.utf8_slice_codeunits(batch.column("body"), 0, LINE_CHARACTERS_MAX)
-        filled = pc.greater(pc.utf8_length(pc.utf8_trim_whitespace(bodies)), 0).fill_null(value=False)
+        filled = pc.greater(pc.utf8_length(pc.utf8_trim_whitespace(bodies)), 0).fill_null(False)
         keep = self._narrowed(keep, filled.to_numpy(zero_copy_only=False), "empty")
         templates = batch.column("template_id").fill_null(-1).to_numpy()
         services, codes = _coded(batch.column("service"))
