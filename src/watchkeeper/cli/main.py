@@ -49,7 +49,7 @@ COMMANDS: dict[str, Entry] = {
     "infer": Entry("watchkeeper.cli.infer", "Run an inference job from file to file, or jobs from a NATS subject."),
     "models": Entry("watchkeeper.cli.models", "List, show, save, promote and roll back versions of models."),
     "why": Entry("watchkeeper.cli.why", "Tell why a line of log is judged as it is, token by token."),
-    "train": Entry("watchkeeper.cli.train", "Train the log model of a watchlist, or of a kind of logs; follow, cancel."),
+    "train": Entry("watchkeeper.cli.train", "Train the log model of a watchlist, or of a kind; follow, cancel."),
     "topology": Entry("watchkeeper.cli.topology", "Show what is there and what depends on what, now or at a time."),
     "sql": Entry("watchkeeper.cli.sql", "Run a reading SQL statement over logs, metrics and spans."),
     "replay": Entry("watchkeeper.cli.replay", "Send a log file or a data set as OTLP to any collector."),
