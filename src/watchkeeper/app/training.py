@@ -25,7 +25,7 @@ from watchkeeper.settings import Settings
 from watchkeeper.signals.finding import Finding
 from watchkeeper.signals.schema import Signal
 from watchkeeper.store.store import Store
-from watchkeeper.training.exclusions import exclusions_of
+from watchkeeper.training.exclusions import Exclusion, exclusions_of
 from watchkeeper.training.job import Status
 from watchkeeper.training.job_folder import JobFolder
 from watchkeeper.training.jobs import Job, Jobs, JobSpec, Limits, Published
@@ -43,7 +43,8 @@ JOBS_COUNTED_MAX = 1_000
 class Training:
     """Jobs, watchlists and what lies between them and the models; `start` before use, `stop` at the end.
 
-    wrong: gives the ids of findings that operators have called wrong, whose lines are learned from again.
+    wrong: gives the ids of findings that operators have called wrong, whose lines are learned from again. confirmed:
+    gives the lines of a range that operators have called anomalous, which are not learned from.
     """
 
     def __init__(
@@ -64,6 +65,7 @@ class Training:
         self.models = models
         self.watchlists = Watchlists(store.metadata, now_unix_ns=now_unix_ns)
         self.wrong: Callable[[], frozenset[str]] = frozenset
+        self.confirmed: Callable[[int, int], list[Exclusion]] = lambda begin, end: []
         limits = Limits(
             heartbeat_s=settings.number("training_heartbeat_s"),
             resumptions_max=settings.integer("training_resumptions_max"),
@@ -92,8 +94,8 @@ class Training:
     ) -> Job:
         """Begin to train the log model of a watchlist.
 
-        workloads: those that are chosen in the list when None. The range is the last `training_range_s`, or `last_s`, up
-        to now, unless both ends are given. Raises what `Jobs.start` raises, and Conflict for a list that is empty.
+        workloads: those that are chosen in the list when None. The range is the last `training_range_s`, or `last_s`,
+        up to now, unless both ends are given. Raises what `Jobs.start` raises, Conflict for a list that is empty.
         """
         chosen = self.watchlists.get(watchlist)
         wanted = tuple(sorted({*workloads})) if workloads is not None else chosen.chosen or chosen.submitted
@@ -142,12 +144,13 @@ class Training:
 
     def told_to_worker(self, job: Job) -> dict[str, Any]:
         """Give what the worker of a job is to know beside its data."""
-        findings = self._judged(job.spec.from_unix_ns, job.spec.until_unix_ns)
+        within = (job.spec.from_unix_ns, job.spec.until_unix_ns)
+        findings = self._judged(*within)
         return {
             "schema_version": 1,
             "id": job.id,
             "spec": job.spec.as_dict(),
-            "exclusions": exclusions_of(findings, unless=self.wrong()),
+            "exclusions": [*exclusions_of(findings, unless=self.wrong()), *self.confirmed(*within)],
             "memory_bytes_max": self._settings.integer("training_memory_bytes_max"),
             "false_alarms_max": self._settings.number("training_false_alarms_max"),
             "paces": self._paces(job.spec.kind),

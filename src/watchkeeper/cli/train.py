@@ -36,7 +36,7 @@ STEP_PERCENT = 10.0
 app = typer.Typer()
 
 
-@app.callback(invoke_without_command=True)
+@app.command()
 def train(
     ctx: typer.Context,
     watchlist: Annotated[str, typer.Option(metavar="NAME", help="Whose workloads are learned.")] = "default",
