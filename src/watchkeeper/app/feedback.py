@@ -11,6 +11,7 @@ import logging
 import threading
 import time
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -19,16 +20,22 @@ from watchkeeper.app.findings import FindingStore
 from watchkeeper.app.incidents import Incidents
 from watchkeeper.app.preview import compared
 from watchkeeper.detect.protection import Confirmed
+from watchkeeper.diagnose.base import Category, Classification, Ranking
+from watchkeeper.diagnose.category.features import Features
+from watchkeeper.diagnose.category.learned import LearnedClassifier
 from watchkeeper.diagnose.incident import Incident, IncidentState
+from watchkeeper.diagnose.similar import Past
 from watchkeeper.diagnose.taken_up import is_taken_up
+from watchkeeper.diagnose.window import IncidentWindow
 from watchkeeper.errors import Conflict
-from watchkeeper.feedback.entries import described
+from watchkeeper.feedback.entries import OF_A_TEMPLATE, described
 from watchkeeper.feedback.ledger import About, Feedback, Judged, Labelled, judged, labelled
 from watchkeeper.feedback.policy import Policy, is_lowered, learn, restored
 from watchkeeper.feedback.rounds import Evaluation, evaluate
 from watchkeeper.models.versions import AuditEntry, Card, ModelVersions, Version
 from watchkeeper.signals.finding import Finding, FindingSeverity
 from watchkeeper.store.metadata import Metadata
+from watchkeeper.training.exclusions import ABSENCES, Exclusion
 
 MODEL = "feedback"
 ITSELF = "watchkeeper"
@@ -57,15 +64,11 @@ class Round(NamedTuple):
     reason: str
 
 
-class AnomalousSpan(NamedTuple):
-    """Telemetry that a person confirmed as anomalous: lines of a template, or all of a service, within event times."""
+class Case(NamedTuple):
+    """What an incident looked like, and the category that people named."""
 
-    signal: str
-    service: str
-    entity: str
-    template_id: int | None
-    first_unix_ns: int
-    last_unix_ns: int
+    features: Features
+    category: Category
 
 
 class OperatorFeedback:
@@ -114,16 +117,51 @@ class OperatorFeedback:
             for one in (each.described for each in labelled(self.ledger.in_force()) if each.is_right)
         ]
 
-    def anomalous(self, from_unix_ns: int, to_unix_ns: int) -> list[AnomalousSpan]:
-        """Give the telemetry of a range that people confirmed as anomalous, for training to leave out."""
-        told = (each.described for each in labelled(self.ledger.in_force()) if each.is_right)
-        return [
-            AnomalousSpan(
-                one.signal, one.service, one.entity, _number(one.template_id), one.first_unix_ns, one.last_unix_ns
-            )
-            for one in told
-            if one.last_unix_ns >= from_unix_ns and one.first_unix_ns < to_unix_ns
+    def anomalous_lines(self, from_unix_ns: int, until_unix_ns: int) -> list[Exclusion]:
+        """Give the log lines of a range that no model may learn as normal, for people called them right.
+
+        A form that was confirmed when it was new is left out of the whole range, all else while it went on.
+        """
+        told = [each.described for each in labelled(self.ledger.in_force()) if each.is_right]
+        found = []
+        for one in told:
+            if one.signal != "logs" or one.kind.endswith(ABSENCES):
+                continue
+            begin, end = one.first_unix_ns, one.last_unix_ns
+            if one.kind in OF_A_TEMPLATE and one.template_id:
+                begin, end = from_unix_ns, until_unix_ns
+            if end >= from_unix_ns and begin <= until_unix_ns:
+                found.append(Exclusion(one.service, _number(one.template_id), begin, end))
+        return found
+
+    def wrong_findings(self) -> frozenset[str]:
+        """Give the ids of the findings that people called wrong: what training may learn from again."""
+        told = labelled(self.ledger.in_force())
+        return frozenset(each.described.finding_id for each in told if not each.is_right)
+
+    def noted(self, past: Past) -> Past:
+        """Give an earlier incident with what people said of it."""
+        told = self._judged.get(past.incident.id)
+        if told is None:
+            return past
+        words = [
+            f"people called it {'expected' if told.truth == 'wrong' else told.truth}" if told.truth else "",
+            f"true cause {told.true_cause}" if told.true_cause else "",
+            f"true category {told.true_category}" if told.true_category else "",
+            *(each.why for each in told.entries if each.why),
         ]
+        noted = "; ".join(each for each in words if each)
+        return replace(past, noted=noted, true_cause=told.true_cause, true_category=told.true_category)
+
+    def cases(self) -> list[Case]:
+        """Give the incidents whose category people named, with the evidence that diagnosis saw of them."""
+        found = []
+        for subject, told in self._judged.items():
+            incident = self._incidents.store.get(subject) if told.true_category else None
+            features = incident.diagnosis.get("features") if incident is not None else None
+            if isinstance(features, dict) and features:
+                found.append(Case(features, Category(told.true_category)))
+        return found
 
     def pending(self) -> int:
         """Give how many entries were given or taken back since the round in force was made."""
@@ -239,6 +277,27 @@ class OperatorFeedback:
     def _load(self) -> None:
         found = self._models.load(MODEL, Policy.load)
         self._policy = Policy() if found is None else Policy(found[1].rules, found[1].entries, found[0].number)
+
+
+class NamedCategories:
+    """Classifies by the rules and by the categories that people named; the rules alone while these are few.
+
+    cases: gives what people named so far. Learned anew when that has changed, in the thread that asks.
+    """
+
+    def __init__(self, cases: Callable[[], Sequence[Case]]) -> None:
+        self._cases = cases
+        self._known: list[Case] = []
+        self._learned = LearnedClassifier()
+
+    def classify(self, window: IncidentWindow, ranking: Ranking) -> Classification:
+        """Give the category with the probability of each."""
+        cases = list(self._cases())
+        if cases != self._known:
+            self._known, self._learned = cases, LearnedClassifier()
+            for each in cases:
+                self._learned.confirm_features(each.features, each.category)
+        return self._learned.classify(window, ranking)
 
 
 def _verify(folder: Path) -> None:

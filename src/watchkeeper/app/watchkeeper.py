@@ -19,7 +19,7 @@ from watchkeeper.app.changes import Changes
 from watchkeeper.app.checkpoint import Checkpoints
 from watchkeeper.app.detectors import learned, make_detectors
 from watchkeeper.app.diagnosis import Diagnoses, Sources
-from watchkeeper.app.feedback import OperatorFeedback
+from watchkeeper.app.feedback import Case, NamedCategories, OperatorFeedback
 from watchkeeper.app.findings import FindingStore
 from watchkeeper.app.housekeeping import Housekeeping, Task
 from watchkeeper.app.incident_store import IncidentStore
@@ -150,7 +150,7 @@ class Watchkeeper:
                 template_text=self.patterns.text,
                 event_time_unix_ns=self._pipeline.event_time_unix_ns,
             ),
-            Verdict(self._past_incidents),
+            Verdict(self._past_incidents, classifier=NamedCategories(self._named_cases)),
         )
         self.incidents.explainer = self.diagnoses.explain
         self.incidents.store.on_change(self.diagnoses.notice)
@@ -178,6 +178,7 @@ class Watchkeeper:
             now_unix_ns=self._now_unix_ns,
         )
         self.training = Training(self.store, self.models, self.findings, settings, now_unix_ns=self._now_unix_ns)
+        self.training.wrong, self.training.confirmed = self.feedback.wrong_findings, self.feedback.anomalous_lines
         self.learned_lines = LearnedLines(
             self.models,
             self.training.watchlists,
@@ -364,10 +365,13 @@ class Watchkeeper:
         """Give the latest incidents that opened before this one, for what was learned then."""
         earlier, _ = self.incidents.store.list(to_unix_ns=incident.opened_unix_ns, limit=PAST_MAX)
         return [
-            Past(each, tuple(self._findings_of(each.finding_ids[:PAST_FINDINGS_MAX])))
+            self.feedback.noted(Past(each, tuple(self._findings_of(each.finding_ids[:PAST_FINDINGS_MAX]))))
             for each in earlier
             if each.id != incident.id and each.state is not IncidentState.MERGED
         ]
+
+    def _named_cases(self) -> list[Case]:
+        return self.feedback.cases()
 
     def _findings_of(self, identifiers: Sequence[str]) -> list[Finding]:
         found = (self.findings.get(identifier) for identifier in identifiers)

@@ -30,11 +30,16 @@ _SAID = {
 
 @dataclass(frozen=True)
 class Past:
-    """An earlier incident and its findings; what a person noted of its cause, "" when nothing."""
+    """An earlier incident and its findings; what a person noted of it, named as its cause and category, "" for nothing.
+
+    A category that a person named counts in the place of the one that was worked out.
+    """
 
     incident: Incident
     findings: tuple[Finding, ...] = ()
     noted: str = ""
+    true_cause: str = ""
+    true_category: str = ""
 
 
 @dataclass(frozen=True)
@@ -46,12 +51,14 @@ class Similar:
     score: float
     why: tuple[str, ...]
     noted: str = ""
+    true_cause: str = ""
+    true_category: str = ""
 
 
 def similar(incident: Incident, findings: Sequence[Finding], past: Iterable[Past]) -> list[Similar]:
     """Give the earlier incidents that are alike, most alike first, SIMILAR_MAX at most. Cost: their marks once."""
     earlier = [each for each in past if each.incident.id != incident.id]
-    marks = [_marks(each.incident, each.findings) for each in earlier]
+    marks = [_marks(each.incident, each.findings, each.true_category) for each in earlier]
     own = _marks(incident, findings)
     seen = Counter(mark for each in marks for mark in each)
     told = []
@@ -63,14 +70,17 @@ def similar(incident: Incident, findings: Sequence[Finding], past: Iterable[Past
         if score >= SCORE_MIN:
             strongest = sorted(common, key=lambda mark: (-weigh[mark], mark))[:4]
             why = tuple(f"{_SAID[part]}: {text}" for part, text in strongest)
-            told.append(Similar(one.incident.id, one.incident.title, min(score, 1.0), why, one.noted))
+            named = (one.noted, one.true_cause, one.true_category)
+            told.append(Similar(one.incident.id, one.incident.title, min(score, 1.0), why, *named))
     return sorted(told, key=lambda each: (-each.score, each.incident_id))[:SIMILAR_MAX]
 
 
-def _marks(incident: Incident, findings: Sequence[Finding]) -> dict[tuple[str, str], None]:
+def _marks(incident: Incident, findings: Sequence[Finding], true_category: str = "") -> dict[tuple[str, str], None]:
     marks: dict[tuple[str, str], None] = {("node", node): None for node in incident.nodes}
     classification = incident.diagnosis.get("classification")
-    if isinstance(classification, Mapping) and not classification.get("abstains"):
+    if true_category:
+        marks["category", true_category] = None
+    elif isinstance(classification, Mapping) and not classification.get("abstains"):
         marks["category", str(classification.get("category"))] = None
     for finding in findings:
         marks["kind", finding.kind] = None

@@ -64,7 +64,7 @@ class Described(NamedTuple):
         A line of a form never seen is about that form, wherever it comes: in one service it is new only once. A joint
         deviation is about the entity: which of its metrics is off most differs from one to the next.
         """
-        place = "" if self.kind in OF_A_TEMPLATE else self.entity or self.service
+        place = "" if self.kind in OF_A_TEMPLATE and self.template_id else self.entity or self.service
         return (self.kind, place, "" if self.kind in OF_AN_ENTITY else self.what, self.side)
 
 

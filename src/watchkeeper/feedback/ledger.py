@@ -243,11 +243,16 @@ def _most(said: Sequence[str]) -> str:
 
 
 class Labelled(NamedTuple):
-    """A finding as it was when it was judged, whether it was right, and the entries that say so."""
+    """A finding as it was when it was judged, whether it was right, and the entries that say so.
+
+    together: how many findings the verdict was on. An incident that was wrong was so in all its findings; of one that
+    was right, at least one was.
+    """
 
     described: Described
     is_right: bool
     entries: tuple[str, ...]
+    together: int = 1
 
 
 def labelled(entries: Sequence[Entry]) -> list[Labelled]:
@@ -264,7 +269,8 @@ def labelled(entries: Sequence[Entry]) -> list[Labelled]:
             ids = tuple(each.id for each in one.entries)
             newest = {each.finding_id: each for entry in one.entries for each in entry.describes}
             for finding_id, each in newest.items():
-                label = None if one.truth == "disputed" else Labelled(each, one.truth == Verdict.RIGHT.value, ids)
+                is_right = one.truth == Verdict.RIGHT.value
+                label = None if one.truth == "disputed" else Labelled(each, is_right, ids, len(newest))
                 level.setdefault(finding_id, []).append(label)
         for finding_id, labels in level.items():
             found.setdefault(finding_id, labels[0] if len({one and one.is_right for one in labels}) == 1 else None)

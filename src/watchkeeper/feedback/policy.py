@@ -4,14 +4,16 @@ Enters: judged findings. Leaves: a Policy, and the weight of any finding by it. 
 same thing tells again; it is no silence, and it touches nothing else. Does no I/O but save and load.
 
 Bounds, whatever people say: a finding keeps its full weight where nothing of its kind, place, template or series and
-side was called wrong; where it is graver than everything called wrong there; where its score or its distance from what
-was expected reaches MARGIN times the largest called wrong; and where one as strong was called right. What is lowered is
+side was called wrong; where it is graver than everything called wrong there; and where its score or its distance from
+what was expected reaches MARGIN times the largest called wrong. What is lowered is
 kept, shown, and joins incidents as company.
 """
 
 from __future__ import annotations
 
 import json
+import math
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -24,6 +26,12 @@ from watchkeeper.signals.finding import Finding, FindingSeverity
 
 MARGIN = 1.5
 """How many times as strong as all that was called wrong a deviation must be to tell again."""
+ERROR_SHARE = 0.1
+"""How often a person's verdict is taken to be an error."""
+SURE = 0.9 - 1e-9
+"""How likely it must be that what a rule is about is expected behaviour."""
+OF_NOTHING = "many"
+"""The subject of findings that stand for many new things at once: another time these are other things."""
 POLICY_SCHEMA_VERSION = 1
 POLICY_FILE = "policy.json"
 _RANK = {severity.value: rank for rank, severity in enumerate(FindingSeverity)}
@@ -131,26 +139,85 @@ class Policy:
 def learn(labels: Sequence[Labelled], *, entries: Sequence[str] = (), margin: float = MARGIN) -> Policy:
     """Make the rules of what was judged; the order of `labels` does not matter.
 
-    There is a rule where more findings were called wrong than right. It asks for `margin` times the strongest called
-    wrong, and for no more than the weakest called right had.
+    There is a rule where it is at least SURE likely that what people call wrong is so: each verdict counts for what it
+    is worth when people err in ERROR_SHARE of cases, and before any there is the share of wrong ones among findings of
+    the kind. A rule asks for `margin` times the strongest called wrong. Where that would lower all of what was called
+    right together, more often than people's errors explain, the rule with the fewest verdicts asks for no more than
+    that had.
     """
     groups: dict[Key, list[Labelled]] = {}
     for each in labels:
         groups.setdefault(each.described.key, []).append(each)
-    rules = [_learned(key, group, margin) for key, group in sorted(groups.items())]
-    return Policy({rule.key: rule for rule in rules if rule is not None}, tuple(entries))
+    prior = priors(labels)
+    found = (_learned(key, group, prior[key[0]], margin) for key, group in groups.items() if key[2] != OF_NOTHING)
+    rules = {rule.key: rule for rule in found if rule is not None}
+    return Policy(dict(sorted(_sparing(rules, labels).items())), tuple(entries))
 
 
-def _learned(key: Key, group: Sequence[Labelled], margin: float) -> Rule | None:
-    wrong = [each.described for each in group if not each.is_right]
-    right = [each.described for each in group if each.is_right]
-    if len(wrong) <= len(right):
+def priors(labels: Sequence[Labelled]) -> dict[str, float]:
+    """Give the share of wrong findings of each kind, drawn towards that of all, and that towards a half."""
+    kinds: dict[str, list[Labelled]] = {}
+    for each in labels:
+        kinds.setdefault(each.described.kind, []).append(each)
+    wrong, right = votes(labels)
+    every = (wrong + 1.0) / (wrong + right + 2.0)
+    counted = {kind: votes(told) for kind, told in kinds.items()}
+    return {kind: (wrong + 2.0 * every) / (wrong + right + 2.0) for kind, (wrong, right) in counted.items()}
+
+
+def votes(labels: Sequence[Labelled]) -> tuple[float, float]:
+    """Give how much was called wrong and right; one of an incident's findings that was right is not known by name."""
+    wrong = sum(not each.is_right for each in labels)
+    return float(wrong), sum(1.0 / each.together for each in labels if each.is_right)
+
+
+def _learned(key: Key, group: Sequence[Labelled], prior: float, margin: float) -> Rule | None:
+    called = [each.described for each in group if not each.is_right]
+    wrong, right = votes(group)
+    if not called or chance_wrong(prior, wrong, right) < SURE:
         return None
-    score, excess = (margin * max(getattr(each, name) for each in wrong) for name in ("score", "excess"))
-    score = min([score, *(each.score for each in right)])
-    gravest = max((each.severity for each in wrong), key=lambda each: _RANK[each])
+    score, excess = (margin * max(getattr(each, name) for each in called) for name in ("score", "excess"))
+    gravest = max((each.severity for each in called), key=lambda each: _RANK[each])
     said = sorted({entry for each in group for entry in each.entries})
-    return Rule(key, score, excess, gravest, len(wrong), len(right), tuple(said))
+    return Rule(key, score, excess, gravest, len(called), len(group) - len(called), tuple(said))
+
+
+def _sparing(rules: Mapping[Key, Rule], labels: Sequence[Labelled]) -> dict[Key, Rule]:
+    """Give the rules, asking for no more evidence than what was called right had where they would lower all of it."""
+    spared, policy = dict(rules), Policy(rules)
+    lost = [
+        members
+        for members in together(labels)
+        if members[0].is_right and all(policy.weigh(each.described).lowers for each in members)
+    ]
+    often = Counter(key for members in lost for key in {each.described.key for each in members})
+    for members in lost:
+        key = min({each.described.key for each in members}, key=lambda each: (rules[each].wrong, each))
+        if often[key] > ERROR_SHARE * (rules[key].wrong + often[key]):
+            least = min(each.described.score for each in members if each.described.key == key)
+            spared[key] = spared[key]._replace(score=min(spared[key].score, least))
+    return spared
+
+
+def together(labels: Sequence[Labelled]) -> list[list[Labelled]]:
+    """Give the findings that were judged by the same verdicts together."""
+    groups: dict[tuple[str, ...], list[Labelled]] = {}
+    for each in labels:
+        groups.setdefault(each.entries, []).append(each)
+    return [groups[entries] for entries in sorted(groups)]
+
+
+def chance_wrong(prior: float, wrong: float, right: float) -> float:
+    """Give how likely it is, 0..1, that a thing is expected behaviour, by people who err in ERROR_SHARE of cases.
+
+    prior: 0..1 exclusive, the share of such things before anybody judged this one.
+
+    >>> round(chance_wrong(0.5, 1, 0), 3), round(chance_wrong(0.05, 1, 0), 3)
+    (0.9, 0.321)
+    """
+    worth = math.log((1.0 - ERROR_SHARE) / ERROR_SHARE)
+    odds = math.log(prior / (1.0 - prior)) + worth * (wrong - right)
+    return 1.0 / (1.0 + math.exp(-min(max(odds, -700.0), 700.0)))
 
 
 def restored(finding: Finding) -> Finding:

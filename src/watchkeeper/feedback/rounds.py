@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 from watchkeeper.feedback.ledger import Labelled
-from watchkeeper.feedback.policy import Policy, learn
+from watchkeeper.feedback.policy import Policy, learn, together
 
 FOLDS = 5
 MISS_COST = 10.0
@@ -19,7 +19,7 @@ MISS_COST = 10.0
 
 
 class Outcome(NamedTuple):
-    """What a policy does to judged findings: how many were called right and how many of them it lowers, and so on."""
+    """What a policy does to verdicts: how many were `right` and how many of these it lowers, and so on."""
 
     right: int = 0
     right_lowered: int = 0
@@ -68,20 +68,24 @@ class Evaluation(NamedTuple):
 
 
 def outcome(policy: Policy, labels: Sequence[Labelled]) -> Outcome:
-    """Give what a policy does to judged findings."""
-    lowered = [policy.weigh(each.described).lowers for each in labels]
+    """Give what a policy does to what was judged; what was judged together is told where any of it is."""
+    verdicts = [
+        (members[0].is_right, all(policy.weigh(each.described).lowers for each in members))
+        for members in together(labels)
+    ]
     return Outcome(
-        sum(each.is_right for each in labels),
-        sum(low and each.is_right for low, each in zip(lowered, labels, strict=True)),
-        sum(not each.is_right for each in labels),
-        sum(not low and not each.is_right for low, each in zip(lowered, labels, strict=True)),
+        sum(is_right for is_right, _ in verdicts),
+        sum(is_right and lowered for is_right, lowered in verdicts),
+        sum(not is_right for is_right, _ in verdicts),
+        sum(not is_right and not lowered for is_right, lowered in verdicts),
     )
 
 
 def held_out(labels: Sequence[Labelled], known: Sequence[Labelled]) -> Outcome:
     """Give what rules made of `known` do to `labels`, each judged by rules made without its own fold.
 
-    Folds are by the finding's id, so that they are the same whoever asks. Cost: FOLDS times learning.
+    Folds are by the verdict, so that the findings of an incident that was judged as one are in the same. Cost: FOLDS
+    times learning.
     """
     total = Outcome()
     for fold in range(FOLDS):
@@ -144,4 +148,4 @@ def _named(name: str, one: Outcome) -> dict[str, float]:
 
 
 def _fold(one: Labelled) -> int:
-    return hashlib.blake2b(one.described.finding_id.encode(), digest_size=4).digest()[0] % FOLDS
+    return hashlib.blake2b(one.entries[0].encode(), digest_size=4).digest()[0] % FOLDS
