@@ -16,7 +16,7 @@ torch_needed = pytest.mark.skipif(importlib.util.find_spec("torch") is None, rea
 VERBS = ("opened", "closed", "flushed", "resumed", "paused")
 THINGS = ("session", "channel", "stream", "buffer", "ledger")
 SHORT = Training(epochs=1000, batch=16, rate=1e-3, decay=0.005, steps_max=50, tests=4)
-STRANGE = "kernel panic: unable to mount root device"
+STRANGE = "kernel panic in 7ms: unable to mount root device"
 
 
 def lines() -> list[str]:
