@@ -38,6 +38,8 @@ NAMES = (
     "root_causes_nezha",
     "store",
     "pipeline",
+    "training_ack",
+    "training_volume",
     "endurance",
 )
 TELL_EVERY_S = 15.0
