@@ -9,7 +9,9 @@ DEV_STAMP := $(VENV)/.installed-dev
 SOURCES := $(wildcard src/watchkeeper/native/*.c src/watchkeeper/native/*.h) $(shell find ui -type f -not -path '*/node_modules/*' 2>/dev/null)
 WORKERS ?= 2
 
-.PHONY: help demo test check lint types imports format page bench bench-check pictures docs clean
+CONTAINERS_S ?= 600
+
+.PHONY: help demo harness containers test check lint types imports format page bench bench-check pictures docs clean
 help: ## Show this help
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sort | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
 
@@ -32,8 +34,14 @@ $(DEV_STAMP): $(RUN_STAMP)
 demo: $(RUN_STAMP) ## Start Watchkeeper and the example shop, switch a fault on, show what is found
 	$(BIN)/watchkeeper demo $(DEMO)
 
+harness: $(RUN_STAMP) ## Three edges and a centre in containers (HARNESS="--base-image IMAGE" ...); docs/harness.md
+	$(BIN)/watchkeeper harness up $(HARNESS)
+
 test: check ## Set everything up, check lint, types, imports and the page, run every test
 	$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile $(TESTS)
+
+containers: $(DEV_STAMP) ## Build and run the container harness for real: podman, as root; within CONTAINERS_S seconds
+	timeout --kill-after=60 $(CONTAINERS_S) $(BIN)/python -m pytest -m containers --timeout $(CONTAINERS_S) --durations 10 tests/containers
 
 check: lint types imports page ## Lint, types, import rules, the page's build
 
