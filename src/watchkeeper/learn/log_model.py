@@ -145,6 +145,11 @@ class LogModel:
         return self.calibration.threshold
 
     @property
+    def exact(self) -> MaskedLines:
+        """Give the lines as they were trained, where they were in this process, else those that are asked."""
+        return self._exact or self.lines
+
+    @property
     def quantised(self) -> bool:
         """Tell whether the rounded weights are the ones asked."""
         return isinstance(self.lines.network, Quantised)
@@ -241,8 +246,8 @@ class LogModel:
     def save(self, folder: Path) -> None:
         """Write the model into the folder, which is made when missing: ONNX, npz and JSON."""
         folder.mkdir(parents=True, exist_ok=True)
-        exact = self._exact or self.lines
-        (folder / "model.onnx").write_bytes(exact.onnx())
+        if not self.quantised or self._exact is not None:
+            (folder / "model.onnx").write_bytes(self.exact.onnx())
         if self.quantised:
             (folder / "model.int8.onnx").write_bytes(self.lines.onnx())
         self.counts.save(folder)
