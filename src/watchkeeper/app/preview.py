@@ -50,6 +50,9 @@ def grouped(findings: Sequence[Finding], topology: Topology, rules: Rules, *, cl
             steps.append((max(finding.last_unix_ns, finding.detected_unix_ns) + close_ns, 1, finding.id, finding))
     kept: dict[str, Incident] = {}
     for at, closes, _, finding in sorted(steps, key=lambda step: step[:3]):
+        if at - grouper.now_ns > rules.resolve_ns:
+            # What is over is so when it has been quiet for long enough, not when the next finding comes.
+            grouper.advance(grouper.now_ns + rules.resolve_ns)
         grouper.advance(at)
         # The detection time is left out: it may lie before the end that is known only now.
         grouper.observe(replace(finding, state=FindingState.CLOSED if closes else FindingState.OPEN), ceiling_ns=at)

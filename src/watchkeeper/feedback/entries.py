@@ -19,7 +19,6 @@ from watchkeeper.signals.topology import NodeKind
 WEIGHED = "feedback"
 """The attribute of a finding that feedback lowered: weight, version, the severity it had, and why."""
 OF_A_TEMPLATE = frozenset({"log.template.unseen"})
-OF_AN_ENTITY = frozenset({"metric.joint"})
 EXCESS_MAX = 1e6
 WIDTH_SHARE_MIN = 0.05
 
@@ -61,11 +60,10 @@ class Described(NamedTuple):
     def key(self) -> tuple[str, str, str, str]:
         """Give what two findings must share to be about the same: kind, entity, what and side.
 
-        A line of a form never seen is about that form, wherever it comes: in one service it is new only once. A joint
-        deviation is about the entity: which of its metrics is off most differs from one to the next.
+        A line of a form never seen is about that form, wherever it comes: in one service it is new only once.
         """
         place = "" if self.kind in OF_A_TEMPLATE and self.template_id else self.entity or self.service
-        return (self.kind, place, "" if self.kind in OF_AN_ENTITY else self.what, self.side)
+        return (self.kind, place, self.what, self.side)
 
 
 def described(finding: Finding) -> Described:

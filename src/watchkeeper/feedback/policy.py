@@ -24,7 +24,7 @@ from watchkeeper.feedback.entries import WEIGHED, Described, described
 from watchkeeper.feedback.ledger import Labelled
 from watchkeeper.signals.finding import Finding, FindingSeverity
 
-MARGIN = 1.5
+MARGIN = 1.1
 """How many times as strong as all that was called wrong a deviation must be to tell again."""
 ERROR_SHARE = 0.1
 """How often a person's verdict is taken to be an error."""
