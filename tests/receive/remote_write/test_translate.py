@@ -351,7 +351,7 @@ def test_symbols_that_are_not_there_are_a_malformed_request() -> None:
         (good.whole() + part(5, part(1, b"\x01")), "odd number"),
         (part(4, "x") + good.whole(), "first symbol"),
         (
-            good.whole() + part(5, part(1, b"\x01\x02") + part(2, sample(1.0)) + part(5, b"\x18\x63")),
+            good.whole() + part(5, part(1, b"\x01\x04") + part(2, sample(1.0)) + part(5, b"\x18\x63")),
             "symbol 99 of metadata",
         ),
     ):

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from enum import IntEnum
+from functools import lru_cache
 from typing import NamedTuple
 
 from watchkeeper.receive.remote_write.known import Family
@@ -60,6 +61,8 @@ class Frame(NamedTuple):
         return [b"\x12", varint(whole), self.before, held, body, self.behind]
 
 
+_REMEMBERED_CHARACTERS_MAX = 256
+_TYPE_NAMES = {each.value: each.name.lower() for each in Type}
 _COUNTED = ("_bucket", "_count", "_sum")
 _SUFFIXES = ("_total", "_created", *_COUNTED, "_info")
 _CUMULATIVE = b"\x10\x02"
@@ -108,7 +111,11 @@ def _head(name: str, family: Family) -> Head:
 
 
 def frame_of(name: str, head: Head) -> Frame:
-    """Write what stands around the points of a metric."""
+    """Write what stands around the points of a metric; short names are remembered."""
+    return (_remembered if len(name) <= _REMEMBERED_CHARACTERS_MAX else _frame)(name, head)
+
+
+def _frame(name: str, head: Head) -> Frame:
     told = b""
     if head.family is not None:
         told = b"".join(
@@ -121,8 +128,11 @@ def frame_of(name: str, head: Head) -> Frame:
     return Frame(field(1, name.encode()) + told + varint(head.form << 3 | 2), shape)
 
 
+_remembered = lru_cache(maxsize=8192)(_frame)
+
+
 def _type_name(number: int) -> str:
-    return Type(number).name.lower() if number in set(Type) else "unknown"
+    return _TYPE_NAMES.get(number, "unknown")
 
 
 def otel_unit(unit: str) -> str:

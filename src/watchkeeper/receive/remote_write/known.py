@@ -77,10 +77,14 @@ class Known:
         """Keep what a request told; cost: a transaction when any of it is new, else a look-up each."""
         with self._lock:
             new_families = {
-                (sender, name): family for name, family in families.items() if self.family(sender, name) != family
+                (sender, name): family
+                for name, family in families.items()
+                if self.family(sender, name) != family and len(name) <= TEXT_CHARACTERS_MAX
             }
             new_targets = {
-                (sender, target): labels for target, labels in targets.items() if self.target(sender, target) != labels
+                (sender, target): labels
+                for target, labels in targets.items()
+                if self.target(sender, target) != labels and len("".join(target)) <= TEXT_CHARACTERS_MAX
             }
             if not new_families and not new_targets:
                 return

@@ -17,6 +17,7 @@ TARGET_INFO = "target_info"
 NAMELESS = "a series has no __name__"
 PORT_MAX = 65_535
 SERIES_MAX = 50_000
+LABEL_BYTES_MAX = 16 << 20
 
 _SCOPE = "otel_scope_"
 _ATTRIBUTES_OF_A_NUMBER = 7
@@ -99,12 +100,13 @@ def read_labels(labels: Sequence[tuple[str, str]]) -> Read:
 
 
 class SeriesBook:
-    """The series that came before, by the bytes of their labels. Memory: some 600 bytes a series, SERIES_MAX of them.
+    """The series that came before, by the bytes of their labels. Memory: three times these bytes, some 1 kB a series.
 
-    Safe to use from any thread; when it is full it begins anew.
+    Safe to use from any thread. It begins anew at SERIES_MAX series, or LABEL_BYTES_MAX bytes of labels.
     """
 
     def __init__(self) -> None:
+        self._bytes = 0
         self._known: dict[bytes | tuple[bytes, ...], Series] = {}
         self._owners: dict[tuple[Target, Scope], Owner] = {}
         self._groups: dict[tuple[Owner, str], Group] = {}
@@ -115,8 +117,9 @@ class SeriesBook:
 
     def make(self, read: Read) -> Series:
         """Make a series of its labels."""
-        if max(len(self._known), len(self._groups)) >= SERIES_MAX:
-            self._known, self._owners, self._groups = {}, {}, {}
+        if max(len(self._known), len(self._groups)) >= SERIES_MAX or self._bytes >= LABEL_BYTES_MAX:
+            self._known, self._owners, self._groups, self._bytes = {}, {}, {}, 0
+        self._bytes += len(read.name) + sum(map(len, (*read.target, *read.attributes)))
         found = self._owners.setdefault((read.target, read.scope), Owner(read.target, read.scope))
         group = self._groups.setdefault((found, read.name), Group(found, read.name))
         body = b"".join(field(_ATTRIBUTES_OF_A_NUMBER, each) for each in read.attributes)

@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from enum import Enum
 from functools import partial
+from operator import itemgetter
 from typing import Any
 
 from google.protobuf.message import DecodeError
@@ -80,7 +81,7 @@ class Translator:
             if len(references) % 2:
                 raise MalformedTelemetry("a series has a label without a value: labels_refs holds an odd number")
             try:
-                key = tuple([symbols[at] for at in references])
+                key = itemgetter(*references)(symbols) if references else ()
             except IndexError:
                 raise MalformedTelemetry(f"a label refers to a symbol past the {len(symbols)} of the request") from None
             series = known.get(key)
@@ -88,11 +89,11 @@ class Translator:
                 series = self._learn(made, message, key, partial(_pairs_v2, key))
                 if series is None:
                     continue
-            if message.HasField("metadata"):
+            name = series.group.name
+            if name not in made.families and message.HasField("metadata"):
                 told = message.metadata
                 if told.type or told.help_ref or told.unit_ref:
-                    family = Family(told.type, texts.at(told.unit_ref), texts.at(told.help_ref))
-                    made.families[series.group.name] = family
+                    made.families[name] = Family(told.type, texts.at(told.unit_ref), texts.at(told.help_ref))
             made.add(series, message, message.created_timestamp)
 
     def _learn(
