@@ -35,6 +35,7 @@ from watchkeeper.gateway.routes import (
     metrics,
     models,
     scoreboard,
+    session,
     silences,
     system,
     topology,
@@ -83,6 +84,7 @@ def create_api(
     api.include_router(scoreboard.router)
     api.include_router(models.router)
     api.include_router(why.router)
+    api.include_router(session.router)
     api.include_router(ingest.router)
     api.include_router(page_router(static_folder))
     return api

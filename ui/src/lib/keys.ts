@@ -2,7 +2,7 @@
 
 import { route } from './route.svelte'
 
-const VIEWS: Record<string, string> = { h: '/', l: '/logs', n: '/incidents', f: '/findings', p: '/map', m: '/metrics-explorer', t: '/traces', i: '/ledger', b: '/scoreboard', s: '/settings' }
+const VIEWS: Record<string, string> = { h: '/', l: '/logs', n: '/incidents', f: '/findings', p: '/map', m: '/metrics-explorer', t: '/traces', i: '/ledger', w: '/learning', b: '/scoreboard', s: '/settings' }
 const CHORD_MS = 1200
 
 function typing(target: EventTarget | null): boolean {
