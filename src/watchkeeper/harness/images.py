@@ -87,7 +87,7 @@ def build_images(engine: Engine, recipe: Recipe, cache: Path, say: Say) -> bool:
         for kind, image in IMAGES.items():
             say(f"building {image}")
             arguments = ["--tag", image, "--label", f"{SOURCES_LABEL}={wanted}", *secrets]
-            if kind == "centre" and recipe.extras:
+            if recipe.extras:
                 arguments += ["--build-arg", f"EXTRAS={recipe.extras}"]
             _build(engine, recipe, kind, context, arguments, say)
     return True

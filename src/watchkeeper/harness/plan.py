@@ -103,7 +103,7 @@ class Plan:
         arguments += ["--network-alias", node, "--label", f"{LABEL}={self.project}"]
         arguments += ["--memory", self.centre_memory if node == CENTRE else self.edge_memory]
         arguments += ["--read-only", "--cap-drop", "ALL", "--security-opt", "no-new-privileges"]
-        arguments += ["--tmpfs", "/tmp:rw,mode=1777", "--tmpfs", "/run/watchkeeper:rw,exec,mode=1777"]
+        arguments += ["--tmpfs", "/tmp:rw,exec,mode=1777"]
         arguments += ["--volume", f"{self.volume(node)}:/var/lib/watchkeeper"]
         arguments += ["--volume", f"{self.certificates(node)}:/certs:ro"]
         if node == CENTRE and self.data:
