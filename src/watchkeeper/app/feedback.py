@@ -31,6 +31,7 @@ from watchkeeper.errors import Conflict
 from watchkeeper.feedback.entries import OF_A_TEMPLATE, described
 from watchkeeper.feedback.ledger import About, Feedback, Judged, Labelled, judged, labelled
 from watchkeeper.feedback.policy import Policy, is_lowered, learn, restored
+from watchkeeper.feedback.questions import Question, questions
 from watchkeeper.feedback.rounds import Evaluation, evaluate
 from watchkeeper.models.versions import AuditEntry, Card, ModelVersions, Version
 from watchkeeper.signals.finding import Finding, FindingSeverity
@@ -224,6 +225,13 @@ class OperatorFeedback:
     def rounds(self) -> list[Round]:
         """Give all rounds, the latest first."""
         return [_round(each) for each in self._models.list(MODEL)]
+
+    def questions(self, from_unix_ns: int, to_unix_ns: int, limit: int) -> list[tuple[Question, Finding]]:
+        """Give the kept findings of a range that a verdict on is worth most, the most useful first."""
+        kept, _ = self._incidents.store.findings_told(from_unix_ns, to_unix_ns)
+        by_id = {each.id: each for each in kept}
+        asked = questions((described(each) for each in kept), labelled(self.ledger.in_force()), limit=limit)
+        return [(each, by_id[each.finding_id]) for each in asked]
 
     def audit(self) -> list[AuditEntry]:
         """Give who did what to which round, when and why, the latest first."""

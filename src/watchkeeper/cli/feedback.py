@@ -146,6 +146,27 @@ def list_feedback(
 
 
 @app.command()
+def ask(
+    ctx: typer.Context,
+    start: FromOption = "7d",
+    end: ToOption = "now",
+    limit: Annotated[int, typer.Option(min=1, help="Findings at the most.")] = 20,
+    json: JsonOption = False,
+    server: ServerOption = "",
+    token: TokenOption = "",
+) -> None:
+    """List what a verdict is worth most on: one finding for each thing that is told, the most useful first."""
+    with Client(connection(ctx, server, token)) as client:
+        items = client.get(f"{_PATH}/questions", {"from": start, "to": end, "limit": limit})["items"]
+    if json:
+        write_json(items)
+        return
+    rows = [(each["finding_id"], each["about"], each["judged"], each["title"]) for each in items]
+    for line in table(("finding", "alike", "judged", "what"), rows, right=(1, 2)) if rows else ["nothing to ask"]:
+        typer.echo(line)
+
+
+@app.command()
 def preview(
     ctx: typer.Context,
     start: FromOption = "7d",

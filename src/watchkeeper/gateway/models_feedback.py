@@ -53,6 +53,24 @@ class FeedbackAnswer(Shape):
     categories: list[str] = Field(description="What `true_category` may be.")
 
 
+class QuestionShape(Shape):
+    """A finding that a verdict on is worth most."""
+
+    finding_id: str
+    title: str
+    kind: str
+    service: str
+    first_unix_ns: UnixNs
+    about: int = Field(description="How many kept findings are about the same.")
+    judged: int = Field(description="How many of them somebody has judged.")
+
+
+class QuestionsAnswer(Shape):
+    """What to judge, the most useful first."""
+
+    items: list[QuestionShape]
+
+
 class FeedbackPreviewRequest(BaseModel):
     """The range of the kept findings to look at."""
 

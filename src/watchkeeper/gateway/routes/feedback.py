@@ -62,6 +62,24 @@ async def give(gateway: Parts, http: Request, request: models.FeedbackRequest) -
     return JsonResponse(_shape(given.entry, {given.entry.id}), status_code=201 if given.is_new else 200)
 
 
+@router.get("/questions", operation_id="askForFeedback", response_model=models.QuestionsAnswer)
+async def questions(
+    gateway: Parts,
+    start: Annotated[str, Query(alias="from", max_length=60, description="Begin, as of a list.")] = "7d",
+    end: Annotated[str, Query(alias="to", max_length=60, description="End, as of a list.")] = "now",
+    limit: Annotated[int, Query(ge=1, le=200)] = 20,
+) -> Response:
+    """List the findings that a verdict on is worth most, one for each thing that is told, the most useful first."""
+    within = parse_range(start, end, gateway.now_unix_ns())
+
+    def ask() -> list[dict[str, Any]]:
+        asked = gateway.keeper.feedback.questions(within.from_unix_ns, within.to_unix_ns, limit)
+        told = ("title", "kind", "service", "first_unix_ns")
+        return [{**each._asdict(), **{name: getattr(finding, name) for name in told}} for each, finding in asked]
+
+    return JsonResponse({"items": times_as_text(await gateway.work.sql.run(ask))})
+
+
 @router.post("/preview", operation_id="previewFeedback", response_model=models.FeedbackPreviewAnswer)
 async def preview(gateway: Parts, request: models.FeedbackPreviewRequest) -> Response:
     """Tell which kept findings and incidents would change if the feedback given were applied now; changes nothing."""
