@@ -29,7 +29,7 @@ from watchkeeper.training.workloads import Workload
 NOW = 1_763_726_400 * 10**9
 HOUR_NS = 3_600 * 10**9
 CART, OTHER = Workload("local", "default", "cart"), Workload("local", "default", "other")
-SHORT = {"epochs": 150, "steps_min": 0, "steps_max": 150, "tests": 2}
+SHORT = {"epochs": 110, "steps_min": 0, "steps_max": 110, "tests": 1}
 VERBS = ("opened", "closed", "moved", "sent", "read", "kept", "sold", "found")
 THINGS = ("basket", "order", "parcel", "voucher")
 
@@ -111,8 +111,9 @@ def test_from_stored_lines_to_an_active_version(start: Callable[..., Training]) 
     model = LogModel.load(active.folder)
     assert not model.judge(["closed parcel 17 of customer 4 in 3ms"]).verdicts[0].strange
 
+    training.stop()
     asking = start(training_promote="ask")
-    second = ended(asking, asking.begin(workloads=[CART], parameters={**SHORT, "steps_max": 20}))
+    second = ended(asking, asking.begin(workloads=[CART], parameters={**SHORT, "steps_max": 10}))
     assert (second.status, second.version) == (Status.COMPLETED, 2), second.log_tail
     assert second.result["previous"]["number"] == 1
     assert 0.0 <= second.result["previous"]["held_out_accuracy"] <= 1.0
