@@ -83,7 +83,7 @@ class Harness:
         begun = time.monotonic()
         # The centre first, and last the edge where the customers are.
         order = (CENTRE, *reversed(self.plan.edges))
-        found = self._containers()
+        found = self.containers()
         missing = [node for node in order if not self._is_as_planned(found, node)]
         self._check_ports(missing, found)
         self.prepare()
@@ -98,7 +98,7 @@ class Harness:
     def down(self, *, volumes: bool) -> list[str]:
         """Remove containers and network, with `volumes` all state and certificates too; gives what was removed."""
         removed = []
-        for name in self._containers():
+        for name in self.containers():
             self._say(f"removing {name}")
             self._remove(name)
             removed.append(name)
@@ -114,18 +114,24 @@ class Harness:
                 file.unlink(missing_ok=True)
         return removed
 
-    def health(self, node: str) -> tuple[bool, str]:
-        """Tell whether a node's container is healthy, and what it said or in which state it is."""
-        container = self._containers().get(self.plan.container(node))
+    def health(self, node: str, found: Mapping[str, Container] | None = None) -> tuple[bool, str]:
+        """Tell whether a node's container is healthy, and what it said or in which state it is.
+
+        `found` are the containers where they were looked for already; that costs as much as the health itself.
+        """
+        container = (self.containers() if found is None else found).get(self.plan.container(node))
         if container is None:
             return False, "not there"
         if container.state != "running":
             return False, container.state
         kind = "centre" if node == CENTRE else "edge"
         answer = self.engine.run("exec", container.name, *_HEALTH[kind], check=False)
-        return answer.status == 0, (answer.output or answer.errors).splitlines()[-1] if (
-            answer.output or answer.errors
-        ) else "no answer"
+        said = (answer.output or answer.errors or "no answer").splitlines()
+        return answer.status == 0, said[-1]
+
+    def containers(self) -> dict[str, Container]:
+        """Give the containers of this harness that exist, by name."""
+        return self.engine.containers(f"{LABEL}={self.plan.project}")
 
     def cut(self, edge: str) -> None:
         """Take an edge off the network; raises HarnessError."""
@@ -159,9 +165,6 @@ class Harness:
         if edge not in self.plan.edges:
             raise HarnessError(f"there is no edge {edge!r}; there are {', '.join(self.plan.edges)}")
         return self.plan.container(edge)
-
-    def _containers(self) -> dict[str, Container]:
-        return self.engine.containers(f"{LABEL}={self.plan.project}")
 
     def _image(self, node: str) -> str:
         return self.engine.image_label(IMAGES["centre" if node == CENTRE else "edge"], SOURCES_LABEL) or ""
@@ -210,8 +213,9 @@ class Harness:
         deadline = time.monotonic() + READY_S
         why = ""
         while waiting:
+            found = self.containers()
             for node in list(waiting):
-                healthy, why = self.health(node)
+                healthy, why = self.health(node, found)
                 if healthy:
                     waiting.remove(node)
                     ready = len(self.plan.nodes) - len(waiting)

@@ -93,7 +93,10 @@ class Reporter:
         except (httpx.HTTPError, HarnessError) as error:
             problems.append(f"the centre: {error}")
         memory = self._harness.engine.memory([self._plan.container(node) for node in self._plan.nodes])
-        nodes = tuple(self._node(node, memory, ledger, problems) for node in self._plan.nodes)
+        found = self._harness.containers()
+        nodes = tuple(
+            self._node(node, self._harness.health(node, found), memory, ledger, problems) for node in self._plan.nodes
+        )
         told = tuple(
             f"{each['id']}  {each['title']}" for each in incidents if each["state"] not in {"resolved", "closed"}
         )
@@ -112,8 +115,15 @@ class Reporter:
             ("centre_up", ""): int("\nwatchkeeper_edge_centre_up 1" in text)
         }
 
-    def _node(self, node: str, memory: dict[str, str], ledger: list[dict[str, Any]], problems: list[str]) -> Node:
-        healthy, said = self._harness.health(node)
+    def _node(
+        self,
+        node: str,
+        health: tuple[bool, str],
+        memory: dict[str, str],
+        ledger: list[dict[str, Any]],
+        problems: list[str],
+    ) -> Node:
+        healthy, said = health
         used = memory.get(self._plan.container(node), "-")
         if node == CENTRE:
             stored = sum(row["accepted"] for row in ledger)
