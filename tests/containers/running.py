@@ -20,7 +20,7 @@ import httpx
 
 CHECKOUT = Path(__file__).parents[2]
 PROJECT = "watchkeeper-test"
-READY_S = 480
+READY_S = 900
 ETH_P_ALL = 0x0003
 _SEND = """
 import json, ssl, sys, time, urllib.request
