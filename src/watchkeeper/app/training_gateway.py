@@ -23,6 +23,7 @@ from watchkeeper.settings import Settings
 from watchkeeper.store.store import Store
 from watchkeeper.training.ai_settings import AiSettingsStore
 from watchkeeper.training.buckets import Buckets, SqliteBuckets
+from watchkeeper.training.copies import ModelCopies
 from watchkeeper.training.counts import WorkloadCounter
 from watchkeeper.training.gateway import TrainingGateway
 from watchkeeper.training.gpus import Gpus, read_driver
@@ -66,6 +67,8 @@ class TrainingServices:
         )
         training.jobs.on_change(self.gateway.job_changed)
         self.lists = Lists(self.gateway)
+        self._copies = ModelCopies(models, self.settings)
+        training.jobs.on_change(self._copies.job_changed)
         address = address_of(settings)
         self._link = NatsLink(address) if address else None
         self._responder: Responder | None = None
@@ -82,6 +85,7 @@ class TrainingServices:
     def start(self) -> None:
         """Count what is stored and decide again, in a thread; begin to fill the buckets and to answer on NATS."""
         self._starter.start()
+        self._copies.start()
         if self._link is not None:
             self._link.start()
 
@@ -90,6 +94,7 @@ class TrainingServices:
         if self._starter.is_alive():
             self._starter.join()
         self._publisher.stop()
+        self._copies.stop()
         if self._link is not None and self._responder is not None:
             self._link.stop()
             self._responder.close()
@@ -98,7 +103,7 @@ class TrainingServices:
         """Give what is wrong now."""
         told = [self._link.problem] if self._link is not None else []
         # A server that is away is told once, not for its buckets as well.
-        return [each for each in [*(told if any(told) else [self._publisher.problem])] if each]
+        return [each for each in [*(told if any(told) else [self._publisher.problem]), self._copies.problem] if each]
 
     def status(self) -> dict[str, Any]:
         """Give the state of the transports as plain data; `nats` is null where no `nats_url` is set."""
