@@ -14,7 +14,8 @@ import argparse
 import json
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -37,7 +38,7 @@ from watchkeeper.bench.protocol import run_split
 from watchkeeper.bench.scores.flags import areas, flagged_figures
 from watchkeeper.learn.line_counts import LineCounts, has_failure_words
 from watchkeeper.learn.line_tokens import words
-from watchkeeper.learn.log_model import LogModel
+from watchkeeper.learn.log_model import TRAINING, LogModel
 from watchkeeper.learn.masked_lines import MaskedLines
 from watchkeeper.learn.network import Network
 from watchkeeper.learn.quantised import Quantised
@@ -72,16 +73,20 @@ def anomalies(place: Place, seeds: tuple[int, ...], data: tuple[str, ...], model
         told[each] = {}
         for model in models:
             record = measure_cell(cell_of(known, f"anomaly-detection/{each}@1/{model}/none"), place, seeds)
-            figures = {
-                name: round(record["figures"][name]["value"], 4) for name in FIGURES if name in record["figures"]
-            }
+            figures = {name: round(record["figures"][name][0], 4) for name in FIGURES if name in record["figures"]}
             told[each][model] = {**figures, **record["notes"], "fit_s": record["seconds"]["fit"]}
             _say(each, model, told[each][model])
     return told
 
 
-def drift(place: Place, data: tuple[str, ...]) -> dict[str, Any]:
+def drift(place: Place, data: tuple[str, ...], steps: int) -> dict[str, Any]:
     """Learn from the first part; ask about the later ones, with and without training again."""
+    training = replace(TRAINING, steps_min=min(TRAINING.steps_min, steps), steps_max=steps)
+    makers: dict[str, Callable[[], Model]] = {
+        "log_model": partial(Learned, training),
+        "unseen_template": UnseenTemplate,
+        "newcomer_watch": Newcomers,
+    }
     tables = {
         "hdfs": partial(hdfs.table, place),
         "bgl_lines": partial(_table, place, "bgl_lines", (bgl_lines.SOURCE,), bgl_lines.tables),
@@ -91,13 +96,13 @@ def drift(place: Place, data: tuple[str, ...]) -> dict[str, Any]:
     for name in data:
         table = tables[name]()
         told[name] = {}
-        for model in (Learned, UnseenTemplate, Newcomers):
-            once, anew = _once(model, table), _anew(model, table)
+        for model, make in makers.items():
+            once, anew = _once(make, table), _anew(make, table)
             for part, (kept, again) in enumerate(zip(once, anew, strict=True), 2):
                 row = {f"{each}_once": value for each, value in kept.items()}
                 row |= {f"{each}_anew": value for each, value in again.items()}
-                told[name][f"{model.__name__} part {part}"] = row
-                _say(name, f"{model.__name__} part {part}", row)
+                told[name][f"{model} part {part}"] = row
+                _say(name, f"{model} part {part}", row)
     return told
 
 
@@ -182,17 +187,17 @@ def _splits(table: SessionTable, *, again: bool) -> Iterator[Split]:
         yield table.split(f"part {part + 1}", learned, np.arange(ends[part], ends[part + 1]), clean=True)
 
 
-def _anew(model: type[Model], table: SessionTable) -> list[dict[str, float]]:
-    return [_figures(split, model) for split in _splits(table, again=True)]
+def _anew(make: Callable[[], Model], table: SessionTable) -> list[dict[str, float]]:
+    return [_figures(split, make) for split in _splits(table, again=True)]
 
 
-def _once(model: type[Model], table: SessionTable) -> list[dict[str, float]]:
+def _once(make: Callable[[], Model], table: SessionTable) -> list[dict[str, float]]:
     """Learn once and ask about all later parts in order; online models go on learning from what they are asked."""
     splits = list(_splits(table, again=False))
     whole = splits[0]
     test = tuple(item for split in splits for item in split.test)
     outcome, _, _ = run_split(
-        model, Split("later", whole.train, test, whole.validation, facts=whole.facts), FORMS.get("sessions"), 0
+        make, Split("later", whole.train, test, whole.validation, facts=whole.facts), FORMS.get("sessions"), 0
     )
     told, at = [], 0
     for split in splits:
@@ -202,8 +207,8 @@ def _once(model: type[Model], table: SessionTable) -> list[dict[str, float]]:
     return told
 
 
-def _figures(split: Split, model: type[Model]) -> dict[str, float]:
-    outcome, _, _ = run_split(model, split, FORMS.get("sessions"), 0)
+def _figures(split: Split, make: Callable[[], Model]) -> dict[str, float]:
+    outcome, _, _ = run_split(make, split, FORMS.get("sessions"), 0)
     return _measured(np.concatenate(outcome.answers), _truth(split), outcome.threshold)
 
 
@@ -227,6 +232,9 @@ def main() -> None:
     parser.add_argument("--data", nargs="*", default=DATA)
     parser.add_argument("--models", nargs="*", default=MODELS)
     parser.add_argument("--seeds", nargs="*", type=int, default=(0,))
+    parser.add_argument(
+        "--steps", type=int, default=TRAINING.steps_max, help="at most so many in each training of drift"
+    )
     chosen = parser.parse_args()
     folder = Settings().path("data")
     place = Place(folder, Settings().path("home") / "bench" / "cache")
@@ -237,7 +245,7 @@ def main() -> None:
         result["anomalies"] = anomalies(place, tuple(chosen.seeds), tuple(chosen.data), tuple(chosen.models))
     if "drift" in chosen.only:
         drifting = tuple(each for each in chosen.data if each != "openstack")  # whose lines have no times
-        result["drift"] = drift(place, drifting)
+        result["drift"] = drift(place, drifting, chosen.steps)
     print(json.dumps(result, indent=None if chosen.json else 2))
 
 

@@ -26,6 +26,8 @@ from watchkeeper.patterns.kernel import open_kernel
 
 DISTINCT_MAX = 200_000
 BYTES_MAX = 64 * 1024 * 1024
+TEMPLATES_MAX = 50_000
+READER_BYTES_MAX = 16 * 1024 * 1024
 BATCH = 50_000
 ENTRY_BYTES = 160
 """What a line costs beside its text: two objects and a place in a table."""
@@ -83,15 +85,17 @@ class Forms(NamedTuple):
 
 
 class FormReader:
-    """Gives the masked form of lines; remembers that of each template, up to `templates_max` of them. Not thread-safe.
+    """Gives the masked form of lines; remembers that of each template. Not thread-safe.
 
+    templates_max: templates remembered, READER_BYTES_MAX at most; beyond either it begins to remember anew.
     Cost: about a microsecond a line, and some 100 for each template not met before.
     """
 
-    def __init__(self, *, templates_max: int = DISTINCT_MAX) -> None:
+    def __init__(self, *, templates_max: int = TEMPLATES_MAX) -> None:
         self._kernel = open_kernel()
         self._templates_max = templates_max
         self._forms: dict[bytes, str] = {}
+        self._bytes = 0
 
     def read(self, lines: Lines, counts: npt.ArrayLike | None = None) -> Forms:
         """Mask lines (n,); counts: (n,) how often each came, once by default."""
@@ -102,10 +106,12 @@ class FormReader:
         for at, text in enumerate(found.texts):
             form = self._forms.get(text)
             if form is None:
-                if len(self._forms) >= self._templates_max:
+                if len(self._forms) >= self._templates_max or self._bytes >= READER_BYTES_MAX:
                     self._forms.clear()
+                    self._bytes = 0
                 line = bodies[int(found.rows[at, 0])].as_buffer().to_pybytes()[: 4 * LINE_CHARACTERS_MAX]
                 form = self._forms[text] = form_of(line.decode("utf-8", "replace"))
+                self._bytes += len(text) + _size(form)
             of_template[at] = numbers.setdefault(form, len(numbers))
         codes = of_template[found.codes]
         each = None if counts is None else np.asarray(counts, np.float64)
@@ -127,7 +133,7 @@ class LineCounts:
         self._counts: dict[str, int] = {}
         self._bytes = 0
         self._lines = self._dropped_distinct = self._dropped_lines = 0
-        self._reader = FormReader(templates_max=min(distinct_max, DISTINCT_MAX // 4))
+        self._reader = FormReader()
 
     def __len__(self) -> int:
         return len(self._counts)

@@ -34,7 +34,7 @@ Ints = npt.NDArray[np.int64]
 __all__ = ["Judged", "LineCounts", "LogModel", "Verdict", "has_failure_words"]
 
 SCHEMA_VERSION = 1
-CACHED_MAX = 100_000
+CACHED_MAX = 50_000
 JUDGED_HELD_MAX = 1_000
 QUALITY_LOSS_MAX = 0.01
 """By how much rounded weights may tell fewer held-out tokens, and strangers worse, and still be taken."""

@@ -19,7 +19,8 @@ from watchkeeper.bench.models.networks import NEEDS
 from watchkeeper.bench.progress import tell
 from watchkeeper.learn.line_counts import LineCounts, has_failure_words
 from watchkeeper.learn.line_tokens import masked
-from watchkeeper.learn.log_model import LogModel
+from watchkeeper.learn.log_model import TRAINING, LogModel
+from watchkeeper.learn.training import Training
 
 Floats = npt.NDArray[np.float64]
 NO_TEXT = 1.0
@@ -28,6 +29,9 @@ NO_TEXT = 1.0
 
 class Learned:
     """`learn.log_model.LogModel`."""
+
+    def __init__(self, training: Training = TRAINING) -> None:
+        self._training = training
 
     def fit(self, examples: Iterable[Example], context: Context) -> None:
         """Train, choose the measure and calibrate on forms held out."""
@@ -40,7 +44,7 @@ class Learned:
         counted = LineCounts()
         kept = [at for at, each in enumerate(calm.tolist()) if each]
         counted.add_forms([masked(texts[at]) for at in kept], counts[known][kept])
-        self.model = LogModel.learn(counted, seed=context.seed, told=tell)
+        self.model = LogModel.learn(counted, training=self._training, seed=context.seed, told=tell)
         self.threshold = 1.0 - self.model.threshold
 
     def answer(self, given: SessionBlock) -> Floats:
