@@ -24,6 +24,7 @@ NAMES = (
     "idle",
     "edge",
     "decoders",
+    "remote_write",
     "patterns",
     "log_anomalies",
     "metric_anomalies",

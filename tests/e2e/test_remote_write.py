@@ -12,7 +12,7 @@ from typing import Any
 import httpx
 import pytest
 
-from tests.e2e.product import Product, wait_for
+from tests.e2e.product import Product, wait_for, watchkeeper
 from tests.e2e.prometheus_server import PROGRAM, Prometheus, Target, free_port, scraped, version
 from tests.receive.remote_write.written import V2, sample
 from watchkeeper.receive.remote_write.snappy import compress
@@ -149,6 +149,8 @@ def goes_out(product: Product, prometheus: Prometheus) -> None:
     assert (state["url"], state["rejected"], state["dropped"], state["last_error"]) == (prometheus.write_url, 0, 0, "")
     assert state["version"] == ("2.0" if version() >= (2, 54) else "1.0")
     assert state["sent"] > 0
+    shown = watchkeeper("status", "--server", product.url)
+    assert f"own metrics to {prometheus.write_url} ({state['version']}): " in shown.stdout, shown
 
 
 def test_a_level_shift_sent_by_remote_write_becomes_a_finding(tmp_path: Path) -> None:

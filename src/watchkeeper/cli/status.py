@@ -60,7 +60,7 @@ def status_lines(current: dict[str, Any], ledger: list[dict[str, Any]]) -> list[
     lines += [f"  problem: {paint(safe(str(problem)), 'red')}" for problem in current["problems"]]
     found = current["findings"]
     lines.append(f"findings  {found['open']} open, {found['opened_1h']} opened in the last hour")
-    lines += [_remote_write(row) for row in current["remote_write"]]
+    lines += [_remote_write(row) for row in current.get("remote_write", [])]
     lines += ["", *_ingest(current), "", *_ledger(ledger), "", *_store(current["store"]), *_pipeline(current)]
     return lines
 

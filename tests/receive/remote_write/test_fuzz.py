@@ -49,7 +49,7 @@ def rows_of(payload: bytes) -> list[dict[str, Any]]:
     return found
 
 
-@settings(max_examples=120, deadline=None)
+@settings(max_examples=50, deadline=None)
 @given(SERIES)
 def test_both_versions_give_the_same_and_lose_nothing(series: Any) -> None:
     one, two = [], V2()
@@ -68,7 +68,7 @@ def test_both_versions_give_the_same_and_lose_nothing(series: Any) -> None:
     assert translator.translate(Version.V1, request_v1(*one), "s") == first, "the same bytes give the same request"
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=150, deadline=None)
 @given(st.sampled_from(Version), st.binary(max_size=200))
 def test_noise_is_refused_or_read(version: Version, noise: bytes) -> None:
     try:
@@ -78,7 +78,7 @@ def test_noise_is_refused_or_read(version: Version, noise: bytes) -> None:
     assert len(rows_of(done.payload)) <= done.samples + done.histograms
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=150, deadline=None)
 @given(st.data())
 def test_damage_is_refused_or_read(data: st.DataObject) -> None:
     version = data.draw(st.sampled_from(Version))
@@ -102,7 +102,7 @@ def test_damage_is_refused_or_read(data: st.DataObject) -> None:
     assert len(rows_of(done.payload)) <= done.samples + done.histograms
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=100, deadline=None)
 @given(st.binary(max_size=300))
 def test_snappy_gives_back_what_was_put_in_and_refuses_every_cut(data: bytes) -> None:
     block = compress(data)
@@ -115,7 +115,7 @@ def test_snappy_gives_back_what_was_put_in_and_refuses_every_cut(data: bytes) ->
         raise AssertionError(f"{end} of {len(block)} bytes pass for a whole block")
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=150, deadline=None)
 @given(st.binary(max_size=100))
 def test_snappy_of_noise_is_refused_or_within_its_bound(noise: bytes) -> None:
     held: list[int] = []

@@ -30,6 +30,7 @@ FIRST_PAUSE_S = 1.0
 RETRY_AFTER_S_MAX = 300.0
 STOP_S = 3.0
 ANSWER_CHARACTERS_MAX = 300
+ANSWER_BYTES_MAX = 65_536
 
 _SAMPLES_WRITTEN = "x-prometheus-remote-write-samples-written"
 
@@ -188,13 +189,13 @@ class RemoteWriteSender:
                 "user-agent": f"watchkeeper/{__version__}",
                 **self._to.authorization(),
             }
-            answer = client.post(self._to.url, content=body(snapshot, self._version), headers=headers)
-        except httpx.TransportError as error:
+            content = body(snapshot, self._version)
+            with client.stream("POST", self._to.url, content=content, headers=headers) as answer:
+                return Answer(answer.status_code, dict(answer.headers), _beginning(answer))
+        except (httpx.HTTPError, httpx.InvalidURL) as error:
             return Answer(0, {}, f"{self._to.shown} cannot be reached: {type(error).__name__}")
         except SettingError as error:
             return Answer(0, {}, str(error))
-        text = " ".join(answer.content[: 4 * ANSWER_CHARACTERS_MAX].decode("utf-8", "replace").split())
-        return Answer(answer.status_code, dict(answer.headers), text[:ANSWER_CHARACTERS_MAX])
 
     def _run(self) -> None:
         # A fifth of a second of the start, which only those pay who send.
@@ -218,3 +219,13 @@ class RemoteWriteSender:
         except Exception as error:
             self._last_error = f"own metrics cannot be read: {type(error).__name__}: {error}"
             log.exception("own metrics cannot be read")
+
+
+def _beginning(answer: httpx.Response) -> str:
+    """Read what an answer says, of a long one the beginning; read to its end, the connection can be used again."""
+    read = b""
+    for chunk in answer.iter_bytes(4096):
+        read += chunk
+        if len(read) >= ANSWER_BYTES_MAX:
+            break
+    return " ".join(read[:ANSWER_CHARACTERS_MAX].decode("utf-8", "replace").split())
