@@ -54,14 +54,13 @@ def test_compose_says_the_same() -> None:
         kind = "centre" if node == CENTRE else "edge"
         assert service["image"] == IMAGES[kind]
         assert service["hostname"] == node
-        assert service["networks"] == {"harness": {"aliases": [node]}}
         assert service["environment"] == plan.environment(node)
         assert service["ports"] == [f"127.0.0.1:{host}:{inside}" for host, inside in plan.published(node).items()]
         assert service["mem_limit"] == (plan.centre_memory if node == CENTRE else plan.edge_memory)
         assert (service["read_only"], service["cap_drop"]) == (True, ["ALL"])
         names = [compose["volumes"][volume.split(":")[0]]["name"] for volume in service["volumes"]]
         assert names == [plan.volume(node), plan.certificates(node)]
-    assert compose["networks"]["harness"]["name"] == plan.project
+    assert compose["networks"]["default"]["name"] == plan.project
 
 
 def test_quadlet_says_the_same() -> None:
