@@ -275,8 +275,10 @@ class OperatorFeedback:
         return About("incident", incident.id, incident.title, tuple(self._members(incident)))
 
     def _said(self) -> None:
-        self._judged = judged(self.ledger.in_force())
+        before, self._judged = self._judged, judged(self.ledger.in_force())
         self._protect(self.confirmed())
+        for subject in dict.fromkeys((*before, *self._judged)):
+            self._incidents.set_judged(subject, _told(self._judged.get(subject)))
 
     def _model_changed(self, name: str) -> None:
         if name == MODEL:
@@ -306,6 +308,14 @@ class NamedCategories:
             for each in cases:
                 self._learned.confirm_features(each.features, each.category)
         return self._learned.classify(window, ranking)
+
+
+def _told(one: Judged | None) -> dict[str, str] | None:
+    """Give what is kept with the incident."""
+    if one is None:
+        return None
+    by = ", ".join(dict.fromkeys(each.by for each in one.entries))
+    return {"truth": one.truth, "true_cause": one.true_cause, "true_category": one.true_category, "by": by}
 
 
 def _verify(folder: Path) -> None:

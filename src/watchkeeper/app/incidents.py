@@ -21,6 +21,7 @@ from watchkeeper.diagnose.grouping import IncidentGrouper, is_live
 from watchkeeper.diagnose.incident import Happening, Incident, IncidentState
 from watchkeeper.diagnose.rules import rules_of
 from watchkeeper.diagnose.silence import SILENCED_BY
+from watchkeeper.diagnose.taken_up import JUDGED, said_of
 from watchkeeper.diagnose.window import Change
 from watchkeeper.errors import Conflict, NotFound, QueryError
 from watchkeeper.settings import Settings
@@ -213,6 +214,17 @@ class Incidents:
             else:
                 self._grouper.put(changed)
             return self._end(incident_id)
+
+    def set_judged(self, incident_id: str, told: Mapping[str, Any] | None) -> None:
+        """Keep with an incident what people together say of it, None for nothing; one that is gone is passed over."""
+        with self._lock:
+            kept = self.store.get(incident_id)
+            if kept is None or said_of(kept) == dict(told or {}):
+                return
+            incident = self._begin(incident_id)
+            attributes = {name: value for name, value in incident.attributes.items() if name != JUDGED}
+            self._grouper.put(replace(incident, attributes={**attributes, **({JUDGED: dict(told)} if told else {})}))
+            self._end(incident_id)
 
     def explain(self, incident_id: str) -> dict[str, Any]:
         """Diagnose an incident and give the diagnosis; raises NotFound, and Conflict where nothing can diagnose."""

@@ -17,16 +17,26 @@ from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsSer
 from tests.e2e.product import PROTOBUF, Product, log_request, wait_for, watchkeeper
 from tests.store.telemetry import settings
 
+from watchkeeper.app.changes import Changes
+from watchkeeper.app.feedback import OperatorFeedback
+from watchkeeper.app.findings import FindingStore
+from watchkeeper.app.incident_store import IncidentStore
+from watchkeeper.app.incident_store import Kept as KeptClock
+from watchkeeper.app.incidents import Incidents
 from watchkeeper.bench.base import BenchError, Place, Split
 from watchkeeper.bench.discover import catalogue
+from watchkeeper.bench.own.cases import judged_data
 from watchkeeper.bench.own.home import at_rest
-from watchkeeper.bench.own.store import is_confirmed, judged, spells, store_data
+from watchkeeper.bench.own.store import judged, spells, store_data
 from watchkeeper.diagnose.incident import Happening, Incident, IncidentSeverity, IncidentState
+from watchkeeper.diagnose.taken_up import is_confirmed
 from watchkeeper.errors import NewerFormat
+from watchkeeper.models.versions import ModelVersions
 from watchkeeper.receive.decode import decode
 from watchkeeper.store.backup import restore
 from watchkeeper.store.entry import Entry
 from watchkeeper.store.layout import FolderLock, Layout
+from watchkeeper.store.metadata import Metadata
 from watchkeeper.store.store import Store
 from watchkeeper.store.wal import list_files
 
@@ -62,6 +72,8 @@ def kept(tmp_path_factory: pytest.TempPathFactory) -> Kept:
         identifier = found["payment"]["id"]
         told = httpx.post(f"{product.url}/api/v1/incidents/{identifier}/acknowledge", json={"by": "ann"}, timeout=30)
         assert told.status_code == 200, told.text
+        said = {"subject": identifier, "verdict": "cause", "true_cause": "service:payment", "by": "ann"}
+        httpx.post(f"{product.url}/api/v1/feedback", json=said, timeout=30).raise_for_status()
         _feed(product, range(MINUTES - 1, MINUTES))
         for name in ("backup.tar", "backup"):
             asked = {"target": str(place / name)}
@@ -170,6 +182,44 @@ to = {moment(MINUTES).isoformat()}
     assert figures["never"]["recall"][0] == 0.0
 
 
+def test_a_true_cause_that_somebody_named_is_a_case_of_localization(kept: Kept) -> None:
+    nowhere = Path("/nonexistent")
+    spec = judged_data("localization", "mine", kept.backup, moment(0), moment(MINUTES))
+    (split,) = spec.splits(Place(nowhere, nowhere))
+    (item,) = split.test
+    assert item.truth == {"service:payment"}
+    assert item.given.nodes[0] == "service:payment"
+    said = {text for counts in item.given.events for text in counts.subjects}
+    assert "payment was refused by bank <*>" in said
+    with pytest.raises(BenchError, match="feedback cause ID NODE"):
+        list(judged_data("localization", "mine", kept.backup, moment(0), moment(1)).splits(Place(nowhere, nowhere)))
+    with pytest.raises(BenchError, match=r"too few incidents.*: none;"):
+        list(judged_data("category", "mine", kept.backup, moment(0), moment(9)).splits(Place(nowhere, nowhere)))
+    with pytest.raises(BenchError, match="no task 'report'"):
+        judged_data("report", "mine", kept.backup, moment(0), moment(9))
+
+
+def test_true_categories_that_people_named_are_learned_in_folds(kept: Kept, tmp_path: Path) -> None:
+    home = tmp_path / "home"
+    shutil.copytree(kept.backup, home)
+    metadata = Metadata(home / "metadata.sqlite")
+    incidents = Incidents(metadata, IncidentStore(metadata), Changes(metadata), settings=settings(home))
+    feedback = OperatorFeedback(metadata, ModelVersions(metadata, home / "models"), FindingStore(metadata), incidents)
+    for at in range(6):
+        word, category = (("full", "resource_disk"), ("refused", "network"))[at % 2]
+        one = incident(f"i{at}", START_S // 60 + at, START_S // 60 + at, "cart")
+        with metadata.transaction() as connection:
+            incidents.store.write(connection, [replace(one, diagnosis={"features": {word: 1.0}})], [], KeptClock(0, 0))
+        feedback.ledger.give(one.id, "category", true_category=category, who="ann")
+    metadata.close()
+    nowhere = Path("/nonexistent")
+    folds = list(judged_data("category", "mine", home, moment(0), moment(9)).splits(Place(nowhere, nowhere)))
+    asked = {item.id: (item.given, item.truth) for split in folds for item in split.test}
+    assert asked["i0"] == ({"full": 1.0}, "resource_disk")
+    assert len(asked) == 6
+    assert all(split.labelled and len(split.train) == 4 for split in folds)
+
+
 def test_a_home_that_was_killed_reads_as_its_backup_does_and_is_left_as_it_was(kept: Kept) -> None:
     before = home_files(kept.home)
     (split,) = splits(kept.home)
@@ -273,6 +323,17 @@ def test_a_person_confirms_and_the_product_does_not() -> None:
     assert is_confirmed(replace(one, resolved_by="ann"))
     assert is_confirmed(replace(one, state=IncidentState.OPEN, timeline=(Happening(0, "resolved", "over", "ann"),)))
     assert is_confirmed(replace(one, timeline=(by_itself, Happening(1, "reopened", "it was real", "ann"))))
+
+
+def test_what_people_said_goes_before_what_they_did() -> None:
+    one = incident("a", 1, 1, "cart", acknowledged_by="ann")
+    wrong = replace(one, attributes={"feedback": {"truth": "wrong"}})
+    assert not is_confirmed(wrong)
+    assert is_confirmed(replace(wrong, attributes={"feedback": {"truth": "right"}}, acknowledged_by=""))
+    assert not is_confirmed(replace(wrong, attributes={"feedback": {"truth": "disputed"}}))
+    minutes, services = np.arange(3), np.array(["cart"] * 3, dtype=object)
+    anomalous, counted = judged(minutes, services, spells([wrong]))
+    assert (anomalous.tolist(), counted.tolist()) == ([False] * 3, [True] * 3)
 
 
 def test_what_was_merged_counts_as_what_took_it_over() -> None:

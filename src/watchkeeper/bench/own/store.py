@@ -2,7 +2,8 @@
 
 Enters: a home at rest or a backup, and a range of time. Leaves: one split in order of time, sessions of service and
 minute. The earlier half of the minutes is learned from without labels, the later half is scored. Confirmed is an
-incident that a person acknowledged, resolved or reopened; where nobody did, its minutes are left out of both sides.
+incident that people called right (`watchkeeper feedback`), or acknowledged, resolved or reopened where nobody said what
+it was. One that people called wrong is normal; of any other the minutes are left out of both sides.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ from watchkeeper.bench.data.cached import SESSION_LABELS, SESSION_LINES, SESSION
 from watchkeeper.bench.data.sessions import SessionTable
 from watchkeeper.bench.own.home import Home, TimeRange, at_rest, check
 from watchkeeper.diagnose.incident import Incident, IncidentState
-from watchkeeper.diagnose.taken_up import is_taken_up
+from watchkeeper.diagnose.taken_up import is_confirmed, is_expected
 from watchkeeper.patterns.miner import TemplateMiner
 
 MINUTE_NS = 60 * 10**9
@@ -39,6 +40,7 @@ class Spell(NamedTuple):
     last: int
     services: frozenset[str]
     confirmed: bool
+    expected: bool = False
 
 
 class Lines(NamedTuple):
@@ -54,20 +56,20 @@ class Lines(NamedTuple):
 def store_data(name: str, home: Path, begin: datetime, end: datetime, *, version: int = 1, about: str = "") -> DataSpec:
     """Give the data set of a home or backup from `begin` up to `end`; raises BenchError where there is none."""
     check(home)
-    if begin.tzinfo is None or end.tzinfo is None or begin >= end:
-        raise BenchError(
-            f"the store {name}: from and to are to be two moments with an offset, such as 2026-11-16T00:00:00Z, "
-            f"the earlier one first; not {begin.isoformat()} and {end.isoformat()}"
-        )
-    within = (_unix_ns(begin), _unix_ns(end))
+    within = read_range(name, begin, end)
     told = about or f"your own, from the store {home.name}: what services logged, minute by minute"
     splits = partial(_splits, home, within)
     return DataSpec(name, version, "anomaly-detection", "sessions", told, (), splits, system=name)
 
 
-def is_confirmed(incident: Incident) -> bool:
-    """Tell whether a person acknowledged, resolved or reopened it, at any time; what the product did does not count."""
-    return is_taken_up(incident)
+def read_range(name: str, begin: datetime, end: datetime) -> TimeRange:
+    """Give the range in Unix ns; raises BenchError when it is none."""
+    if begin.tzinfo is None or end.tzinfo is None or begin >= end:
+        raise BenchError(
+            f"the store {name}: from and to are to be two moments with an offset, such as 2026-11-16T00:00:00Z, "
+            f"the earlier one first; not {begin.isoformat()} and {end.isoformat()}"
+        )
+    return _unix_ns(begin), _unix_ns(end)
 
 
 def spells(incidents: Sequence[Incident]) -> list[Spell]:
@@ -87,21 +89,22 @@ def _spell(head: Incident, group: Sequence[Incident]) -> Spell:
     first = min(each.first_unix_ns for each in group) // MINUTE_NS
     last = max(each.last_unix_ns for each in group) // MINUTE_NS
     services = frozenset(name for each in group for name in each.services) if head.services else frozenset()
-    return Spell(head.id, first, last, services, any(is_confirmed(each) for each in group))
+    confirmed = any(is_confirmed(each) for each in group)
+    return Spell(head.id, first, last, services, confirmed, not confirmed and all(is_expected(each) for each in group))
 
 
 def judged(minutes: Ints, services: npt.NDArray[np.object_], told: Sequence[Spell]) -> tuple[Flags, Flags]:
     """Give which sessions (n,) are anomalous, and which of them count at all.
 
     Anomalous: the services of a confirmed incident in its minutes. Left out: the other services then, for how far it
-    went nobody said; and the services of an incident that nobody confirmed, in its minutes.
+    went nobody said; and the services of an incident that nobody confirmed, in its minutes, unless it is expected.
     """
     anomalous, unsure = np.zeros(len(minutes), bool), np.zeros(len(minutes), bool)
     for spell in told:
         during = (minutes >= spell.first) & (minutes <= spell.last)
         named = during & (np.isin(services, list(spell.services)) if spell.services else True)
         anomalous |= named & spell.confirmed
-        unsure |= during if spell.confirmed else named
+        unsure |= during if spell.confirmed else named & (not spell.expected)
     return anomalous, anomalous | ~unsure
 
 
@@ -109,7 +112,7 @@ def _splits(source: Path, within: TimeRange, place: Place) -> Iterator[Split]:
     with at_rest(source) as home:
         lines = _gathered(home, within)
         extent, told = home.extent(), spells(home.incidents)
-    ids = [each.id for each in told if not each.confirmed and _meets(each, within)]
+    ids = [each.id for each in told if not each.confirmed and not each.expected and _meets(each, within)]
     if not len(lines.times_unix_ns):
         there = f"it has them from {_moment(extent[0])} to {_moment(extent[1])}" if extent else "it has none at all"
         raise BenchError(f"{source} has no log lines from {_moment(within[0])} to {_moment(within[1])}; {there}")
@@ -145,7 +148,7 @@ def _hold(
     waiting = ", ".join(unconfirmed[:TOLD_MAX]) + (", ..." if len(unconfirmed) > TOLD_MAX else "")
     advice = (
         f"incidents in the range that nobody confirmed: {waiting or 'none'}; say which were real with "
-        "`watchkeeper incidents ack ID`, or `reopen ID` for one that is over, and read it anew"
+        "`watchkeeper feedback right ID`, or `incidents ack ID`, and read it anew"
     )
     if anomalous.any():
         raise BenchError(

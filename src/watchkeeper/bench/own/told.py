@@ -12,13 +12,14 @@ from pathlib import Path
 from typing import Any
 
 from watchkeeper.bench.base import BenchError, DataSpec, ModelSpec
+from watchkeeper.bench.own.cases import judged_data
 from watchkeeper.bench.own.command import TIMEOUT_S, command_model
 from watchkeeper.bench.own.parquet import folder_data
 from watchkeeper.bench.own.store import store_data
 
 _MODEL = {"name", "command", "form", "about", "timeout_s", "labels", "random"}
 _DATA = {"name", "folder", "version", "about"}
-_STORE = {"name", "home", "from", "to", "version", "about"}
+_STORE = {"name", "home", "from", "to", "version", "about", "task"}
 
 
 @dataclass(frozen=True)
@@ -63,8 +64,11 @@ def _store(path: Path, row: Any) -> DataSpec:
             f"not {begin!r} and {end!r}"
         )
     home = path.parent / Path(row["home"]).expanduser()
-    version = int(row.get("version", 1))
-    return store_data(row["name"], home, begin, end, version=version, about=str(row.get("about", "")))
+    version, task = int(row.get("version", 1)), str(row.get("task", "anomaly-detection"))
+    told: dict[str, Any] = {"version": version, "about": str(row.get("about", ""))}
+    if task != "anomaly-detection":
+        return judged_data(task, row["name"], home, begin, end, **told)
+    return store_data(row["name"], home, begin, end, **told)
 
 
 def _hold(path: Path, row: Any, known: set[str], wanted: tuple[str, ...]) -> None:
