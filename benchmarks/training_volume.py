@@ -123,7 +123,7 @@ def worst_error(seen: list[Seen], total_s: float) -> float:
     return max((abs(each.left_s - (total_s - each.at_s)) / (total_s - each.at_s) for each in late), default=0.0)
 
 
-def measure(lines: int, home: Path) -> dict[str, Any]:
+def measure(lines: int, home: Path, runs: int) -> dict[str, Any]:
     with open_store(home) as store:
         told = home / "until"
         if not told.exists():
@@ -133,7 +133,7 @@ def measure(lines: int, home: Path) -> dict[str, Any]:
             print(f"stored in {time.monotonic() - begun_s:.0f} s", flush=True)
             told.write_text(str(until_unix_ns))
         figures: dict[str, Any] = {"stored_lines": store.stats().signals[Signal.LOGS].rows}
-        for name in ("first", "again"):
+        for name in ("first", "again")[:runs]:
             job, seen, total_s = train(store, home, int(told.read_text()))
             if job.status != "completed":
                 raise RuntimeError(f"the job {job.status}: {job.reason}\n{job.log_tail}")
@@ -152,10 +152,11 @@ def measure(lines: int, home: Path) -> dict[str, Any]:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--lines", type=int, default=10_000_000)
+    parser.add_argument("--runs", type=int, default=2, help="2: again, when the paces of the first are known")
     parser.add_argument("--folder", type=Path, help="where the store is kept for another run")
     chosen = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
-        print(json.dumps(measure(chosen.lines, chosen.folder or Path(folder))))
+        print(json.dumps(measure(chosen.lines, chosen.folder or Path(folder), chosen.runs)))
 
 
 if __name__ == "__main__":

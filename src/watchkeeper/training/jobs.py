@@ -35,6 +35,8 @@ REMOTE = "remote"
 REMOTE_PATIENCE = 5
 """Times the heartbeat's time-out that a remote trainer may be silent, which reports by the epoch."""
 POLL_S, IDLE_S = 0.25, 5.0
+WRITE_EVERY_NS = 5 * 10**9
+"""How often progress within a stage is written: each write waits for the disk, as acknowledgements do."""
 UNFINISHED_MAX = 99.9
 REASON_MAX = 2_000
 
@@ -71,6 +73,7 @@ class Jobs:
         self._lock = threading.RLock()
         self._process: WorkerProcess | None = None
         self._current = ""
+        self._live: Job | None = None
         self._beats = -1
         self._kernel_kills = 0
         self._news: list[Job] = []
@@ -116,15 +119,15 @@ class Jobs:
         job = self._store.get(identifier)
         if job is None:
             raise NotFound(f"there is no training job {identifier[:100]!r}; `watchkeeper train --list` tells which are")
-        return job
+        return self._as_now(job)
 
     def list(self, *, name: str = "", limit: int = 100) -> Sequence[Job]:
         """Give the latest jobs, the newest first; of one model where a name is given."""
-        return self._store.list(name=name, limit=limit)
+        return [self._as_now(job) for job in self._store.list(name=name, limit=limit)]
 
     def latest(self, name: str) -> Job | None:
         """Give the newest job of a model, or None."""
-        return next(iter(self._store.list(name=name, limit=1)), None)
+        return next(iter(self.list(name=name, limit=1)), None)
 
     def folder(self, identifier: str) -> JobFolder:
         """Give the folder of a job."""
@@ -261,8 +264,11 @@ class Jobs:
             self._let_go()
             cap = self._limits.memory_bytes_max
             self._end(told, Status.FAILED, f"out of memory: it held {memory >> 20} MiB, the cap is {cap >> 20} MiB")
-        elif not self._check_silence(told, 1) and _differs(told, job):
-            self._put(told)
+        elif not self._check_silence(told, 1):
+            self._live = told
+            kept = self._store.get(job.id)
+            if kept is None or _is_news(told, kept):
+                self._put(told)
 
     def _check_silence(self, job: Job, patience: int) -> bool:
         silent_s = (self._now_unix_ns() - job.heartbeat_unix_ns) / 1e9
@@ -284,7 +290,7 @@ class Jobs:
             return
         how = how_it_ended(status)
         if status > 0:
-            how += f": {_last_line(folder.log_tail())}"
+            how += f": {folder.log_tail().rstrip().rpartition('\n')[2]}"
         if status < 0 and kernel_kills() > self._kernel_kills:
             how += "; the kernel ran out of memory meanwhile and ended a process"
         self._ended_by_itself(job, how, again=status < 0)
@@ -356,8 +362,13 @@ class Jobs:
     def _let_go(self) -> None:
         if self._process is not None:
             self._process.kill()
-        self._process, self._current = None, ""
+        self._process, self._current, self._live = None, "", None
         self._wake.set()
+
+    def _as_now(self, job: Job) -> Job:
+        """Give the job with the progress that is not written yet."""
+        live = self._live
+        return live if live is not None and live.id == job.id and job.running else job
 
     def _note(self, job: Job, text: str) -> None:
         folder = self.folder(job.id)
@@ -378,10 +389,10 @@ class Jobs:
                 listener(job)
 
 
-def _differs(now: Job, before: Job) -> bool:
-    """Tell whether there is news worth a durable write; memory alone is none."""
-    return replace(now, peak_memory_bytes=before.peak_memory_bytes) != before
-
-
-def _last_line(text: str) -> str:
-    return text.rstrip().rpartition("\n")[2]
+def _is_news(now: Job, before: Job) -> bool:
+    """Tell whether what a running job tells is to be written now, beside what was written last."""
+    return (
+        now.stage is not before.stage
+        or now.statistics.model_accuracy != before.statistics.model_accuracy
+        or now.heartbeat_unix_ns - before.heartbeat_unix_ns >= WRITE_EVERY_NS
+    )
