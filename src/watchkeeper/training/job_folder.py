@@ -102,6 +102,10 @@ class JobFolder:
             content = content.partition(b"\n")[2]
         return content.decode("utf-8", "replace")
 
+    def last_line(self) -> str:
+        """Give the last line of the log; after a crash, what the traceback ends with."""
+        return self.log_tail().rstrip().rpartition("\n")[2]
+
     def clear(self) -> None:
         """Remove everything but the log and what was asked for."""
         for path in self.path.iterdir() if self.path.is_dir() else ():

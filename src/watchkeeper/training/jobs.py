@@ -290,7 +290,7 @@ class Jobs:
             return
         how = how_it_ended(status)
         if status > 0:
-            how += f": {folder.log_tail().rstrip().rpartition('\n')[2]}"
+            how = f"{how}: {folder.last_line()}"
         if status < 0 and kernel_kills() > self._kernel_kills:
             how += "; the kernel ran out of memory meanwhile and ended a process"
         self._ended_by_itself(job, how, again=status < 0)
