@@ -141,7 +141,7 @@ def test_bodies_past_the_limits_are_413(client, receiver, store) -> None:
 @pytest.mark.parametrize(
     ("error", "status", "retry"),
     [
-        (QueueFull("the queue is full; retry", retry_after_s=2.5), 429, "3"),
+        (QueueFull("the queue is full; retry", retry_after_s=2.5), 503, "3"),
         (DiskNearlyFull("the disk is nearly full", retry_after_s=9.0), 503, "9"),
         (RuntimeError("of ours"), 503, "3"),
     ],

@@ -1,7 +1,7 @@
 """`POST /api/v1/write` of the OTLP/HTTP port: Prometheus remote write 1.0 and 2.0, by the specification's own answers.
 
 Enters: a request as an ASGI server gives it. Leaves: 204 once all of it is durable; 400 in plain words when some of it
-cannot be stored (the rest is), 415, 429 and 503 as the specification has them, and how much was written. Tokens, client
+cannot be stored (the rest is), 415 and 503 as the specification has them, and how much was written. Tokens, client
 certificates, limits and ledger are those of OTLP, for the request becomes one (translate.py). Does not know the store.
 Source: prometheus.io/docs/specs/prw/remote_write_spec and remote_write_spec_2_0.
 """
@@ -15,7 +15,14 @@ from concurrent.futures import Executor, Future
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from watchkeeper.errors import InternalFault, MalformedTelemetry, TooLarge, UnsupportedEncoding, WatchkeeperError
+from watchkeeper.errors import (
+    InternalFault,
+    MalformedTelemetry,
+    Refused,
+    TooLarge,
+    UnsupportedEncoding,
+    WatchkeeperError,
+)
 from watchkeeper.receive.http_answer import Headers, Send, headers_of
 from watchkeeper.receive.http_body import BodyReader, Disconnected, Receive, linger
 from watchkeeper.receive.outcome import ACKNOWLEDGE_TIMEOUT_S, Outcome
@@ -56,7 +63,9 @@ class RemoteWrite:
         except Disconnected:
             log.debug("%s went away before its request was whole", peer.address)
         except WatchkeeperError as error:
-            await _answer(send, code_of(error).http, str(error), headers_of(error))
+            # Prometheus throws away what is answered 429, unless told otherwise, and sends again what is answered 503.
+            status = 503 if isinstance(error, Refused) else code_of(error).http
+            await _answer(send, status, str(error), headers_of(error))
             if isinstance(error, TooLarge):
                 await linger(receive)
             await _end(send)
