@@ -181,14 +181,17 @@ class WorkloadCounter:
         within = (spans > last - SPANS) & (spans <= last + SPANS)
         if not within.all():
             ids, spans, lines = ids[within], spans[within], lines[within]
-        for span in np.unique(spans).tolist():
+        if not len(spans):
+            return
+        first = int(spans.min())
+        for span in (first + np.flatnonzero(np.bincount(spans - first))).tolist():
             row = span % RING
             if self._span_of_row[row] != span:
                 self._counts[row] = 0
                 self._span_of_row[row] = span
         width = self._counts.shape[1]
         # The last column is of those beyond the bound, whose number is UNKNOWN, -1.
-        np.add.at(self._counts.reshape(-1), spans % RING * width + ids % width, lines)
+        np.add.at(self._counts.reshape(-1), spans % RING * width + ids % width, lines.astype(np.int32))
 
     def _ids_of(self, resources: pa.DictionaryArray) -> Counts:
         """Give the column of each row's workload, UNKNOWN beyond the bound; called under the lock."""
