@@ -9,7 +9,7 @@ import pytest
 import yaml
 
 from watchkeeper.errors import HarnessError
-from watchkeeper.harness.plan import CENTRE, IMAGES, SHOP_PORT, SHOP_SERVICES, Plan, usual_ports
+from watchkeeper.harness.plan import CENTRE, IMAGES, LABEL, SHOP_PORT, SHOP_SERVICES, Plan, usual_ports
 
 DEPLOY = Path(__file__).parents[2] / "deploy"
 
@@ -57,6 +57,7 @@ def test_compose_says_the_same() -> None:
         assert service["environment"] == plan.environment(node)
         assert service["ports"] == [f"127.0.0.1:{host}:{inside}" for host, inside in plan.published(node).items()]
         assert service["mem_limit"] == (plan.centre_memory if node == CENTRE else plan.edge_memory)
+        assert service["labels"] == {LABEL: plan.project}
         assert (service["read_only"], service["cap_drop"]) == (True, ["ALL"])
         names = [compose["volumes"][volume.split(":")[0]]["name"] for volume in service["volumes"]]
         assert names == [plan.volume(node), plan.certificates(node)]
@@ -76,6 +77,7 @@ def test_quadlet_says_the_same() -> None:
         assert unit["PublishPort"] == published
         memory = plan.centre_memory if node == CENTRE else plan.edge_memory
         assert unit["PodmanArgs"] == [f"--network-alias={node}", f"--memory={memory}"]
+        assert unit["Label"] == [f"{LABEL}={plan.project}"]
         assert (unit["ReadOnly"], unit["DropCapability"]) == (["true"], ["ALL"])
         volume = read_unit(DEPLOY / "quadlet" / f"watchkeeper-{node}-state.volume")["Volume"]
         assert volume["VolumeName"] == [plan.volume(node)]
