@@ -44,7 +44,7 @@ def columns(workloads: int, lines: int, now: int) -> dict[str, pa.Array]:
     random = np.random.default_rng(7)
     codes = pa.array(random.integers(0, workloads, lines).astype(np.int32))
     return {
-        "time_unix_ns": pa.array(now - random.integers(0, HOUR_NS, lines)),
+        "time_unix_ns": pa.array(now - random.integers(0, HOUR_NS // 2, lines)),
         "resource_attributes": pa.DictionaryArray.from_arrays(codes, resources(workloads)),
     }
 
