@@ -150,12 +150,14 @@ def _wheelhouse(engine: Engine, recipe: Recipe, cache: Path, place: Path, say: S
     for old in cache.glob("wheelhouse-*"):
         if old != folder:
             shutil.rmtree(old)
-    whole = folder / ".whole"
+    whole, own_of = folder / ".whole", folder / ".own"
     folder.mkdir(parents=True, exist_ok=True)
-    for old in folder.glob("watchkeeper-*.whl"):
-        old.unlink()
-    say("building Watchkeeper's wheel")
-    _pip("wheel", "--no-deps", "--wheel-dir", str(folder), str(recipe.checkout))
+    if not own_of.exists() or own_of.read_text(encoding="utf-8") != recipe.digest():
+        for old in folder.glob("watchkeeper-*.whl"):
+            old.unlink()
+        say("building Watchkeeper's wheel")
+        _pip("wheel", "--no-deps", "--wheel-dir", str(folder), str(recipe.checkout))
+        own_of.write_text(recipe.digest(), encoding="utf-8")
     if not whole.exists():
         say(f"fetching what it needs, for Python {python}")
         own = next(folder.glob("watchkeeper-*.whl"))
