@@ -15,6 +15,7 @@ from itertools import chain, islice
 from typing import Any
 
 import httpx
+import psutil
 
 from benchmarks.otlp_batches import Prepared, Sender, prepare
 from benchmarks.pipeline import percentile, progress, start
@@ -54,10 +55,15 @@ def begin(client: httpx.Client) -> str:
     return str(answer["id"])
 
 
+def worker_cpu_s(server: int) -> float:
+    """Give the processor time of the server's worker until now."""
+    return sum(sum(child.cpu_times()[:2]) for child in psutil.Process(server).children())
+
+
 def measure(rounds: int, seconds: float) -> dict[str, Any]:
     prepared = requests()
     took: dict[bool, list[float]] = {False: [], True: []}
-    ratios, stages = [], set()
+    ratios, stages, cpu_s = [], set(), 0.0
     with tempfile.TemporaryDirectory() as home:
         process, endpoints = start(home, "detect_warmup_s=10")
         sender = Sender(f"{endpoints['otlp_http']}/v1/logs")
@@ -72,6 +78,7 @@ def measure(rounds: int, seconds: float) -> dict[str, Any]:
                     job = begin(client) if with_job else ""
                     told = window(sender, prepared, seconds)
                     if with_job:
+                        cpu_s += worker_cpu_s(process.pid)
                         stages.add(client.post(f"{JOBS}/{job}/cancel", json={}).json()["stage"])
                     took[with_job] += told
                     p99[with_job] = percentile(told, 0.99)
@@ -93,6 +100,7 @@ def measure(rounds: int, seconds: float) -> dict[str, Any]:
         "p99_ratio_highest": ordered[-1],
         "pairs": rounds,
         "acknowledgements": len(took[False]) + len(took[True]),
+        "job_share_of_a_core": cpu_s / (rounds * seconds),
         "stages_reached": ", ".join(sorted(stages)),
     }
 

@@ -229,8 +229,9 @@ class Jobs:
             try:
                 self.tick()
                 self.problem = ""
-            except (WatchkeeperError, OSError) as error:
-                self.problem = f"training jobs: {error}"
+            except Exception as error:
+                # Whatever it was: without this thread every job would stand still at `training`.
+                self.problem = f"training jobs: {type(error).__name__}: {error}"
                 log.exception("training jobs could not be looked after")
 
     def _begin(self, job: Job) -> None:
@@ -311,7 +312,7 @@ class Jobs:
     def _publish(self, job: Job, folder: JobFolder, result: Mapping[str, Any]) -> None:
         try:
             published = self._work.publish(job, folder, result)
-        except (WatchkeeperError, OSError) as error:
+        except (WatchkeeperError, OSError, KeyError, TypeError, ValueError) as error:
             self._end(job, Status.FAILED, f"its model could not be published: {error}")
             return
         self._end(replace(job, version=published.version, result=dict(published.result)), Status.COMPLETED, "")
