@@ -12,7 +12,7 @@ import importlib.util
 import logging
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from typing import NamedTuple
 
 import numpy as np
@@ -104,7 +104,7 @@ class LearnedLines:
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._models, self._watchlists, self._publish = models, watchlists, publish
-        self._kinds, self._text = dict(kinds), template_text
+        self._kinds, self._all_kinds, self._text = dict(kinds), dict(kinds), template_text
         self._event_time, self._clock = event_time_unix_ns, clock
         self._open = OpenLines(close_s)
         self._changed = threading.Condition()
@@ -147,6 +147,15 @@ class LearnedLines:
             loaded = self._loaded.get(name)
             if loaded is not None:
                 self._note(name, loaded, batch, np.flatnonzero(codes == at))
+
+    def switch_off(self, kinds: Collection[str]) -> None:
+        """Let these pretrained kinds score nothing from now on, and all others again."""
+        with self._changed:
+            self._kinds = {name: kind for name, kind in self._all_kinds.items() if name not in kinds}
+            if self._started and not self._stopping:
+                self._stale |= self._names()
+                self._begin_thread(needed=bool(self._stale))
+                self._changed.notify_all()
 
     def model(self, name: str) -> tuple[Version, LogModel] | None:
         """Give the model of that name that is at work, None when there is none."""

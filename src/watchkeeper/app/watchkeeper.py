@@ -202,6 +202,7 @@ class Watchkeeper:
         )
         self.training_gateway, self.watchlists = self.training_services.gateway, self.training_services.lists
         self._pipeline.add_observer(self.training_services.counter)
+        self.training_services.on_kinds_off(self.learned_lines.switch_off)
         self._housekeeping = Housekeeping(
             [
                 Task("ledger", LEDGER_EVERY_S, self.ledger.flush),
