@@ -241,7 +241,7 @@ def follow(api: Http | Nats, timeout_s: float) -> str:
     last = seen[-1]
     require(last["status"] == "completed", f"{last['status']}: {last.get('reason')}")
     percentages = [each["statistics"]["percentage_completed"] for each in seen]
-    require(percentages == sorted(percentages), "the percentage went back")
+    require(percentages == sorted(percentages), f"the percentage went back: {percentages}")
     places = [STAGES.index(each["stage"]) for each in seen]
     require(places == sorted(places), "the stages went back")
     elapsed = [each["statistics"]["time_elapsed_s"] for each in seen]

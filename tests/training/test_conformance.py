@@ -66,7 +66,10 @@ def test_the_command_line_chooses_what_is_watched(tmp_path):
             assert product.send_logs(["ready", "steady"], service=service).status_code == 200
         wait_for(lambda: product.get("/api/v1/workloads")["total"] == 3)
         known = watchkeeper(*at, "watch", "list", "--known", "--match", "cart-*")
-        assert known.stdout.split()[-6:-3] == ["2", "local", "default"], known.stdout
+        assert [line.split() for line in known.stdout.splitlines()[1:]] == [
+            ["local", "default", "cart-a", "2"],
+            ["local", "default", "cart-b", "2"],
+        ]
         added = watchkeeper(*at, "watch", "add", "cart-*", "pay", "--json")
         assert [each["deployment"] for each in json.loads(added.stdout)["added"]] == ["cart-a", "cart-b", "pay"]
         removed = watchkeeper(*at, "watch", "remove", "*-b")

@@ -10,7 +10,7 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from functools import partial
 from typing import Any
 
@@ -21,7 +21,7 @@ from watchkeeper.models.versions import ModelVersions
 from watchkeeper.receive.nats_address import address_of
 from watchkeeper.settings import Settings
 from watchkeeper.store.store import Store
-from watchkeeper.training.ai_settings import AiSettingsStore
+from watchkeeper.training.ai_settings import AiSettings, AiSettingsStore
 from watchkeeper.training.buckets import Buckets, SqliteBuckets
 from watchkeeper.training.copies import ModelCopies
 from watchkeeper.training.counts import WorkloadCounter
@@ -98,6 +98,15 @@ class TrainingServices:
         if self._link is not None and self._responder is not None:
             self._link.stop()
             self._responder.close()
+
+    def on_kinds_off(self, switch_off: Callable[[Collection[str]], None]) -> None:
+        """Tell now, and after each change of the settings, which pretrained kinds are switched off."""
+
+        def changed(settings: AiSettings) -> None:
+            switch_off([name for name, kind in settings.pretrained_models.items() if not kind.enabled])
+
+        self.settings.on_change(changed)
+        changed(self.settings.get())
 
     def problems(self) -> list[str]:
         """Give what is wrong now."""

@@ -29,11 +29,14 @@ NOT_CONFIGURED = ObjectStoreState("not configured", "no object store is set", 0)
 
 
 class PretrainedModel(Request):
-    """One pretrained kind: whether it is used, and from which score down a line is told of."""
+    """One pretrained kind: whether it scores lines, and a threshold for a scorer elsewhere that reads it here.
+
+    Watchkeeper's own kinds go by the threshold that was calibrated with the model.
+    """
 
     enabled: bool = True
     threshold: Annotated[
-        float | None, Field(ge=0, le=1, description="A lower score is stranger; null leaves the kind's own.")
+        float | None, Field(ge=0, le=1, description="For a scorer elsewhere; null leaves the kind's own.")
     ] = None
 
 
