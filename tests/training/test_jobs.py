@@ -261,6 +261,19 @@ def test_reasons(open_jobs: Callable[..., Jobs], work: Work) -> None:
     assert not work.published
 
 
+def test_a_result_that_cannot_be_published(
+    open_jobs: Callable[..., Jobs], work: Work, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def publish(*_: object) -> None:
+        raise KeyError("quality")
+
+    monkeypatch.setattr(work, "publish", publish)
+    jobs = open_jobs()
+    failed = ended(jobs, jobs.start(asked()))
+    assert (failed.status, failed.version) == (Status.FAILED, None)
+    assert failed.reason == "its model could not be published: 'quality'"
+
+
 def test_cancel(open_jobs: Callable[..., Jobs], work: Work) -> None:
     jobs = open_jobs()
     job = jobs.start(asked(gates=True, child=True))
