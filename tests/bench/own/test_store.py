@@ -346,9 +346,9 @@ def test_what_was_merged_counts_as_what_took_it_over() -> None:
             incident("b", 5, 5, "cart", merged_into="target", **merged),
         ]
     )
-    assert spell == ("target", 2, 5, {"cart", "payment"}, True)
+    assert spell == ("target", 2, 5, {"cart", "payment"}, True, False)
     (orphan,) = spells([incident("a", 2, 2, "payment", merged_into="deleted", **merged)])
-    assert orphan == ("a", 2, 2, {"payment"}, False)
+    assert orphan == ("a", 2, 2, {"payment"}, False, False)
 
 
 def test_an_incident_speaks_for_its_services_and_for_all_where_it_names_none() -> None:
