@@ -80,7 +80,7 @@ def start(store: Store, tmp_path: Path) -> Iterator[Callable[..., Training]]:
         training.stop()
 
 
-def until(reached: Callable[[], object], *, seconds: float = 240.0) -> None:
+def until(reached: Callable[[], object], *, seconds: float = 500.0) -> None:
     by_s = time.monotonic() + seconds
     while not reached():
         assert time.monotonic() < by_s, "it never came to that"
@@ -92,6 +92,7 @@ def ended(training: Training, job: Job) -> Job:
     return training.jobs.get(job.id)
 
 
+@pytest.mark.timeout(600)
 @pytest.mark.skipif(importlib.util.find_spec("torch") is None, reason="torch, of the extra learning, is not installed")
 def test_from_stored_lines_to_an_active_version(start: Callable[..., Training]) -> None:
     training = start()
