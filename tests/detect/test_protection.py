@@ -1,4 +1,4 @@
-"""What people confirmed as anomalous is not learned as normal: logs, metrics and traces, beside what nobody confirmed."""
+"""What people confirmed as anomalous is not learned as normal: logs, metrics, traces, beside what nobody confirmed."""
 
 from __future__ import annotations
 
