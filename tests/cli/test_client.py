@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+import threading
 from collections import deque
 from collections.abc import Iterator
-from http.server import BaseHTTPRequestHandler
+from http.server import BaseHTTPRequestHandler, SimpleHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
@@ -15,7 +17,9 @@ from tests.collector import serving
 from watchkeeper.cli.client import Client, Event, parse_events
 from watchkeeper.cli.main import main
 from watchkeeper.cli.options import Connection
-from watchkeeper.errors import SettingError, Unreachable
+from watchkeeper.errors import NotFound, SettingError, Unreachable
+from watchkeeper.receive.certs import init_authority, issue
+from watchkeeper.receive.tls import server_context
 from watchkeeper.signals.finding import Band, Baseline, Evidence, Finding, FindingSeverity
 
 T = 1_700_000_000 * 10**9
@@ -254,3 +258,20 @@ def test_sql_as_csv_and_json(capsys, api, option, expected):
     assert json.loads(api.asked[0][3]) == {"query": "SELECT 1", "rows_max": 2}
     _, out, _ = run(capsys, api, "sql", "SELECT 1")
     assert out == "   a  b\n   1  x,y\nNULL  \\x1b\n"
+
+
+def test_authorities_come_from_the_file_that_the_environment_names(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "missing.pem"))
+    with pytest.raises(SettingError, match="SSL_CERT_FILE"):
+        Client(Connection("https://127.0.0.1:1", ""))
+    authority = init_authority(tmp_path)
+    server = issue(tmp_path, "server", server=True, names=["127.0.0.1"])
+    trusted = server_context(server.certificate, server.key, None)
+    with ThreadingHTTPServer(("127.0.0.1", 0), SimpleHTTPRequestHandler) as http:
+        http.socket = trusted.wrap_socket(http.socket, server_side=True)
+        threading.Thread(target=http.handle_request).start()
+        monkeypatch.setenv("SSL_CERT_FILE", str(authority.certificate))
+        with Client(Connection(f"https://127.0.0.1:{http.server_address[1]}", "")) as client, pytest.raises(NotFound):
+            client.get("/nothing-is-here")

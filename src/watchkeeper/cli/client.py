@@ -7,6 +7,8 @@ Unauthorized, Forbidden, NotFound, QueryError or WatchkeeperError. Prints nothin
 from __future__ import annotations
 
 import contextlib
+import os
+import ssl
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any, NamedTuple
@@ -49,7 +51,9 @@ class Client:
         self._server = server.rstrip("/")
         self._sleep = sleep
         try:
-            self._http = httpx.Client(base_url=self._server, headers=headers, timeout=_TIMEOUT_S, trust_env=False)
+            self._http = httpx.Client(
+                base_url=self._server, headers=headers, timeout=_TIMEOUT_S, trust_env=False, verify=_trusted()
+            )
         except (httpx.InvalidURL, ValueError) as error:
             raise SettingError(f"--server {server!r} is no address: {error}; as in http://127.0.0.1:8080") from error
 
@@ -164,6 +168,17 @@ def parse_events(lines: Iterable[str]) -> Iterator[Event]:
             with contextlib.suppress(orjson.JSONDecodeError):
                 yield Event(name, orjson.loads("\n".join(data)))
             name, data = "message", []
+
+
+def _trusted() -> ssl.SSLContext | bool:
+    """Give what a server's certificate is checked against: the file that SSL_CERT_FILE names, where it does."""
+    file = os.environ.get("SSL_CERT_FILE")
+    if not file:
+        return True
+    try:
+        return ssl.create_default_context(cafile=file)
+    except OSError as error:
+        raise SettingError(f"SSL_CERT_FILE = {file!r} holds no certificates in PEM form: {error}") from error
 
 
 def _detail(response: httpx.Response) -> str:
