@@ -11,12 +11,17 @@ import subprocess
 import sys
 import threading
 import time
+from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 from types import TracebackType
 from typing import Any
 
 import httpx
+
+from watchkeeper.harness.engine import Engine
+from watchkeeper.harness.harness import Harness, read_state
+from watchkeeper.harness.reports import Reporter
 
 CHECKOUT = Path(__file__).parents[2]
 PROJECT = "watchkeeper-test"
@@ -106,8 +111,22 @@ class Running:
     def status(self) -> dict[str, Any]:
         return dict(json.loads(self.command("status", "--json", check=False).stdout))
 
-    def node(self, name: str) -> dict[str, Any]:
-        return next(dict(node) for node in self.status()["nodes"] if node["name"] == name)
+    def reporter(self) -> Reporter:
+        state = read_state(self.folder)
+        assert state is not None
+        return Reporter(Harness(Engine("podman"), self.folder, state.plan))
+
+    def edge(self, name: str) -> dict[str, int]:
+        """Give an edge's own counts of records by event, of all signals together; `centre_up` is 1 or 0."""
+        total: Counter[str] = Counter()
+        for (event, _), count in self.reporter().sent(name).items():
+            total[event] += count
+        return total
+
+    def healthy(self, node: str) -> bool:
+        state = read_state(self.folder)
+        assert state is not None
+        return Harness(Engine("podman"), self.folder, state.plan).health(node)[0]
 
     def container(self, node: str) -> str:
         return f"{PROJECT}-{node}"
@@ -125,7 +144,7 @@ class Running:
 
     def sql(self, statement: str) -> list[Any]:
         with self.api() as api:
-            return list(api.post("/api/v1/sql", json={"sql": statement}).raise_for_status().json()["rows"])
+            return list(api.post("/api/v1/sql", json={"query": statement}).raise_for_status().json()["rows"])
 
     def send(self, node: str, text: str, first: int, count: int) -> None:
         """Send log lines from within an edge, through its agent; returns once the agent has made them durable."""
