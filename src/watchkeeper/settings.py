@@ -222,7 +222,7 @@ SETTINGS: tuple[Setting, ...] = (
     ),
     Setting("infer_attempts_max", 3, "Attempts at an inference endpoint that refuses for now or breaks off.", 1, 100),
     Setting("infer_pause_s_max", 30.0, "Longest pause between them; an endpoint that asks for more is given up.", 0),
-    Setting("nats_url", "", "NATS servers that the training gateway answers on, as nats://127.0.0.1:4222; empty: none."),
+    Setting("nats_url", "", "NATS servers that the training gateway answers on: nats://127.0.0.1:4222; empty: none."),
     Setting("nats_credentials", "", "File of NATS credentials (.creds)."),
     Setting("nats_ca", "", "PEM file of the authority that signed the NATS server's certificate."),
     Setting("nats_cert", "", "PEM file with the certificate by which Watchkeeper is known to NATS."),

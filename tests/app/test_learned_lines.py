@@ -197,6 +197,11 @@ def test_a_pretrained_kind_scores_the_workloads_it_names_and_a_watchlists_model_
         assert life.at_work.wait_idle(30)
         assert life.at_work.name_for(STOCK) == NAME
         assert life.at_work.name_for(CART) == "kind/own"
+        life.at_work.switch_off(["own"])
+        assert life.at_work.wait_idle(30)
+        assert (life.at_work.name_for(STOCK), life.at_work.name_for(CART)) == (NAME, "")
+        life.at_work.switch_off([])
+        assert life.at_work.name_for(CART) == "kind/own"
     finally:
         life.at_work.stop()
         life.metadata.close()
