@@ -256,6 +256,8 @@ class Jobs:
         status = self._process.ended()
         told = self._with_progress(job)
         if status is not None:
+            # Publishing takes a while: what was told at once must not seem to go back meanwhile.
+            self._put(told)
             self._let_go()
             self._after_the_end(replace(told, pid=0, process_start=0), status)
             return
