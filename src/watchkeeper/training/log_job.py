@@ -35,6 +35,8 @@ HELD_SHARE = 0.1
 EVALUATED_MAX = 500
 SETTLING_PASSES = 6
 """How often LogModel.learn judges its own held-out forms once it has trained: exact and rounded, three times each."""
+ROUNDING_LINES = 150
+"""What rounding the weights costs, whatever is judged: as much as to judge so many lines."""
 
 _LATER, _RANDOM, _SAME = "later lines", "random distinct lines", "the learned lines"
 
@@ -180,7 +182,7 @@ def _learned(
 ) -> LogModel:
     learned, tested = fetched.learned.split()
     epochs, batches = training.planned(len(learned))
-    judged = SETTLING_PASSES * min(len(tested), JUDGED_HELD_MAX)
+    judged = ROUNDING_LINES + SETTLING_PASSES * min(len(tested), JUDGED_HELD_MAX)
     reporter.plan(Stage.TRAIN, epochs * batches)
     reporter.plan(Stage.EVALUATE, judged + 2 * min(len(fetched.held), EVALUATED_MAX))
     reporter.say(
