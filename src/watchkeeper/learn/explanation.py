@@ -5,6 +5,7 @@ Enters: a line and the model's known lines. Leaves: an Explanation, plain data. 
 
 from __future__ import annotations
 
+from array import array
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, NamedTuple
@@ -16,6 +17,7 @@ from watchkeeper.learn.line_tokens import words
 
 NEIGHBOURS = 3
 STRANGERS_MAX = 5
+KNOWN_MAX = 50_000
 
 
 class TokenGuess(NamedTuple):
@@ -76,18 +78,26 @@ class Explanation:
 
 
 class KnownLines:
-    """Finds the known lines that share most with one. Cost: some 10 ms for 200,000 lines, more for the first one."""
+    """Finds the known lines that share most with one, among the KNOWN_MAX most frequent of them.
+
+    Cost: some 10 ms a line asked about; a second and some 10 MB to make, for as many.
+    """
 
     def __init__(self, lines: Sequence[str], counts: npt.NDArray[np.int64]) -> None:
-        self._lines, self._counts = lines, counts
+        chosen = np.sort(np.argsort(-counts, kind="stable")[:KNOWN_MAX])
+        self._lines, self._counts = [lines[at] for at in chosen.tolist()], counts[chosen]
         numbers: dict[str, int] = {}
-        sets = [{numbers.setdefault(word, len(numbers)) for word in words(line)} for line in lines]
+        flat, sizes = array("q"), array("q")
+        for line in self._lines:
+            own = {numbers.setdefault(word, len(numbers)) for word in words(line)}
+            flat.extend(own)
+            sizes.append(len(own))
         self._numbers = numbers
-        self._line = np.repeat(np.arange(len(sets)), [len(each) for each in sets])
-        self._word = np.fromiter((word for each in sets for word in each), np.int64, len(self._line))
+        self._word = np.array(flat, np.int64)
+        self._line = np.repeat(np.arange(len(sizes)), np.array(sizes, np.int64))
         seen = np.bincount(self._word, minlength=len(numbers))
-        self._rarity = np.log1p(len(lines) / np.maximum(seen, 1))
-        self._total = np.bincount(self._line, weights=self._rarity[self._word], minlength=len(lines))
+        self._rarity = np.log1p(len(self._lines) / np.maximum(seen, 1))
+        self._total = np.bincount(self._line, weights=self._rarity[self._word], minlength=len(self._lines))
 
     def nearest(self, line: str, count: int = NEIGHBOURS) -> tuple[Neighbour, ...]:
         """Give the nearest, by the weight of words in common over the weight of all words of both; rare words weigh."""

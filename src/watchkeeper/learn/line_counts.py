@@ -141,6 +141,10 @@ class LineCounts:
     def __contains__(self, form: str) -> bool:
         return form in self._counts
 
+    def count_of(self, form: str) -> int:
+        """Give how often a masked line came, 0 for one that is not kept."""
+        return self._counts.get(form, 0)
+
     def add(self, lines: Lines, counts: npt.ArrayLike | None = None) -> None:
         """Count raw lines (n,); counts: (n,) how often each came, once by default. They are masked here."""
         bodies = _texts(lines)

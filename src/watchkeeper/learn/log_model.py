@@ -225,13 +225,12 @@ class LogModel:
         each = zip(tokens, guesses.rank.tolist(), guesses.chance.tolist(), strict=True)
         asked = self.lines.judge_words([tokens])
         neighbours = known.nearest(form, 4)
-        count = next((near.times for near in neighbours if near.line == form), 0)
         return Explanation(
             line=line,
             masked=form,
             template=mask(line.encode("utf-8", "replace")).template.decode("utf-8", "replace"),
             source=source,
-            known_count=count,
+            known_count=self.counts.count_of(form),
             tokens=tuple(TokenGuess(token, rank + 1, round(chance, 6), rank < TOP) for token, rank, chance in each),
             score=round(float(1.0 - asked.missed[0]), 4),
             chance=round(float(10.0 ** -asked.surprise[0]), 6),
