@@ -50,6 +50,7 @@ from watchkeeper.training.public_lines import public_lines
 DATA = ("hdfs", "bgl_lines", "openstack", "bgl")
 MODELS = (
     "log_model",
+    "log_model_all_lines",
     "masked_lines",
     "masked_lines_surprise",
     "newcomer_watch",
@@ -84,6 +85,7 @@ def drift(place: Place, data: tuple[str, ...], steps: int) -> dict[str, Any]:
     training = replace(TRAINING, steps_min=min(TRAINING.steps_min, steps), steps_max=steps)
     makers: dict[str, Callable[[], Model]] = {
         "log_model": partial(Learned, training),
+        "log_model_all_lines": partial(Learned, training, leaves_out_failures=False),
         "unseen_template": UnseenTemplate,
         "newcomer_watch": Newcomers,
     }

@@ -8,6 +8,7 @@ is learned, as in any training of the product. Needs the extra `learning`.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from functools import partial
 
 import numpy as np
 import numpy.typing as npt
@@ -30,8 +31,8 @@ NO_TEXT = 1.0
 class Learned:
     """`learn.log_model.LogModel`."""
 
-    def __init__(self, training: Training = TRAINING) -> None:
-        self._training = training
+    def __init__(self, training: Training = TRAINING, *, leaves_out_failures: bool = True) -> None:
+        self._training, self._leaves_out = training, leaves_out_failures
 
     def fit(self, examples: Iterable[Example], context: Context) -> None:
         """Train, choose the measure and calibrate on forms held out."""
@@ -40,7 +41,7 @@ class Learned:
         templates, counts = np.unique(joined(examples).templates, return_counts=True)
         known = [at for at, each in enumerate(templates.tolist()) if each in self._texts]
         texts = [self._texts[int(templates[at])] for at in known]
-        calm = ~has_failure_words(texts)
+        calm = ~has_failure_words(texts) | (not self._leaves_out)
         counted = LineCounts()
         kept = [at for at, each in enumerate(calm.tolist()) if each]
         counted.add_forms([masked(texts[at]) for at in kept], counts[known][kept])
@@ -71,16 +72,24 @@ class Learned:
         }
 
 
-MODELS = (
+MODELS = tuple(
     ModelSpec(
-        "log_model",
+        name,
         ("sessions",),
-        Learned,
-        "known forms, then masked tokens (as it ships), own threshold",
+        make,
+        about,
         random=True,
         needs=NEEDS,
         quick=False,
         covers=("learn.log_model:LogModel",),
         parameters={"layers": 1, "width": 256, "heads": 8, "vocabulary": 10_000},
-    ),
+    )
+    for name, make, about in (
+        ("log_model", Learned, "known forms, then masked tokens (as it ships), own threshold"),
+        (
+            "log_model_all_lines",
+            partial(Learned, leaves_out_failures=False),
+            "the same, learned from lines with failure words too",
+        ),
+    )
 )
