@@ -22,6 +22,7 @@ WhyOption = Annotated[str, typer.Option("--why", "-m", metavar="TEXT", help="Why
 ByOption = Annotated[str, typer.Option("--by", metavar="NAME", help="Who does it, where no tokens are set up.")]
 
 _PATH = "/api/v1/models"
+_TOLD_FIRST = ("held_out_accuracy", "held_out_flagged")
 _STATES = {"active": "green", "candidate": "yellow", "retired": "bright_black"}
 
 
@@ -223,8 +224,9 @@ def _told(title: str, values: Mapping[str, Any]) -> list[str]:
 
 
 def _figures(values: Mapping[str, Any]) -> str:
-    plain = [_named(name, value) for name, value in values.items() if isinstance(value, int | float)]
-    return ", ".join(plain[:3])
+    plain = {name: value for name, value in values.items() if isinstance(value, int | float)}
+    chosen = [name for name in _TOLD_FIRST if name in plain] or list(plain)[:3]
+    return ", ".join(_named(name.removeprefix("held_out_"), plain[name]) for name in chosen)
 
 
 def _named(name: str, value: Any) -> str:
