@@ -24,7 +24,7 @@ from watchkeeper.harness.plan import CENTRE, IMAGES, LABEL, PLAN_LABEL, Plan
 
 STATE_FILE = "harness.json"
 SCHEMA_VERSION = 1
-READY_S = 150.0
+READY_S = 300.0
 POLL_S = 0.5
 STOP_S = 20
 LOG_LINES = 12
