@@ -50,6 +50,7 @@ from watchkeeper.training.public_lines import public_lines
 DATA = ("hdfs", "bgl_lines", "openstack", "bgl")
 MODELS = (
     "log_model",
+    "log_model_by_session",
     "log_model_all_lines",
     "masked_lines",
     "masked_lines_surprise",

@@ -28,4 +28,5 @@ def test_known_forms_score_nothing_and_failure_words_are_learned_only_where_aske
         assert (failing > 0.0) == leaves_out
         assert 0.0 < strange <= NO_TEXT == unheard
         assert model.notes()["forms"] == 6.0 + (not leaves_out)
+        assert model.threshold is not None
         assert 0.0 <= model.threshold <= 1.0

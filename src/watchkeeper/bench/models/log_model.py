@@ -31,8 +31,11 @@ NO_TEXT = 1.0
 class Learned:
     """`learn.log_model.LogModel`."""
 
-    def __init__(self, training: Training = TRAINING, *, leaves_out_failures: bool = True) -> None:
-        self._training, self._leaves_out = training, leaves_out_failures
+    def __init__(
+        self, training: Training = TRAINING, *, leaves_out_failures: bool = True, own_threshold: bool = True
+    ) -> None:
+        self._training, self._leaves_out, self._own = training, leaves_out_failures, own_threshold
+        self.threshold: float | None = None
 
     def fit(self, examples: Iterable[Example], context: Context) -> None:
         """Train, choose the measure and calibrate on forms held out."""
@@ -46,7 +49,7 @@ class Learned:
         kept = [at for at, each in enumerate(calm.tolist()) if each]
         counted.add_forms([masked(texts[at]) for at in kept], counts[known][kept])
         self.model = LogModel.learn(counted, training=self._training, seed=context.seed, told=tell)
-        self.threshold = 1.0 - self.model.threshold
+        self.threshold = 1.0 - self.model.threshold if self._own else None
 
     def answer(self, given: SessionBlock) -> Floats:
         """Score sessions."""
@@ -86,6 +89,11 @@ MODELS = tuple(
     )
     for name, make, about in (
         ("log_model", Learned, "known forms, then masked tokens (as it ships), own threshold"),
+        (
+            "log_model_by_session",
+            partial(Learned, own_threshold=False),
+            "the same, its threshold by the budget of sessions that all models have",
+        ),
         (
             "log_model_all_lines",
             partial(Learned, leaves_out_failures=False),
