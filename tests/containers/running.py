@@ -7,6 +7,7 @@ import os
 import shutil
 import socket
 import ssl
+import struct
 import subprocess
 import sys
 import threading
@@ -27,6 +28,7 @@ CHECKOUT = Path(__file__).parents[2]
 PROJECT = "watchkeeper-test"
 READY_S = 900
 ETH_P_ALL = 0x0003
+SOL_PACKET, PACKET_ADD_MEMBERSHIP, PACKET_MR_PROMISC = 263, 1, 1
 _SEND = """
 import json, ssl, sys, time, urllib.request
 text, first, count = sys.argv[1], int(sys.argv[2]), int(sys.argv[3])
@@ -160,6 +162,10 @@ class Capture:
         self._socket = socket.socket(socket.AF_PACKET, socket.SOCK_RAW, socket.htons(ETH_P_ALL))
         self._socket.bind((facts["network_interface"], 0))
         self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 16 << 20)
+        # A bridge hands up what goes from one of its ports to another only while it is promiscuous.
+        index = socket.if_nametoindex(facts["network_interface"])
+        request = struct.pack("iHH8s", index, PACKET_MR_PROMISC, 0, b"")
+        self._socket.setsockopt(SOL_PACKET, PACKET_ADD_MEMBERSHIP, request)
         self._socket.settimeout(0.2)
         self.frames: list[bytes] = []
         self._ended = threading.Event()
