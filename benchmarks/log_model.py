@@ -51,6 +51,7 @@ DATA = ("hdfs", "bgl_lines", "openstack", "bgl")
 MODELS = (
     "log_model",
     "log_model_by_session",
+    "log_model_exact",
     "log_model_all_lines",
     "masked_lines",
     "masked_lines_surprise",

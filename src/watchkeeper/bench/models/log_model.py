@@ -32,9 +32,15 @@ class Learned:
     """`learn.log_model.LogModel`."""
 
     def __init__(
-        self, training: Training = TRAINING, *, leaves_out_failures: bool = True, own_threshold: bool = True
+        self,
+        training: Training = TRAINING,
+        *,
+        leaves_out_failures: bool = True,
+        own_threshold: bool = True,
+        exact: bool = False,
     ) -> None:
         self._training, self._leaves_out, self._own = training, leaves_out_failures, own_threshold
+        self._exact = exact
         self.threshold: float | None = None
 
     def fit(self, examples: Iterable[Example], context: Context) -> None:
@@ -49,6 +55,9 @@ class Learned:
         kept = [at for at, each in enumerate(calm.tolist()) if each]
         counted.add_forms([masked(texts[at]) for at in kept], counts[known][kept])
         self.model = LogModel.learn(counted, training=self._training, seed=context.seed, told=tell)
+        if self._exact:
+            told = self.model
+            self.model = LogModel(told.exact, told.counts, told.calibration, told.quality)
         self.threshold = 1.0 - self.model.threshold if self._own else None
 
     def answer(self, given: SessionBlock) -> Floats:
@@ -72,6 +81,7 @@ class Learned:
             "bound": told.bound,
             "accuracy": self.model.quality["accuracy"],
             "separation": self.model.quality["separation"],
+            "int8": float(self.model.quantised),
         }
 
 
@@ -93,6 +103,11 @@ MODELS = tuple(
             "log_model_by_session",
             partial(Learned, own_threshold=False),
             "the same, its threshold by the budget of sessions that all models have",
+        ),
+        (
+            "log_model_exact",
+            partial(Learned, own_threshold=False, exact=True),
+            "the same, asked with the weights as they were trained, not rounded to 8 bits",
         ),
         (
             "log_model_all_lines",
