@@ -111,20 +111,20 @@ def test_a_fault_on_an_edge_is_found_at_the_centre(harness: Running) -> None:
     def watched() -> bool:
         with harness.api() as api:
             learning = {row["service"]: row["state"] for row in api.get("/api/v1/status").json()["learning"]}
-        return learning.get("payment") == "watching"
+        return learning.get("catalogue") == "watching"
 
-    wait_for(watched, 120, "the centre has learned what payment does")
+    wait_for(watched, 120, "the centre has learned what catalogue does")
     begun = time.time_ns()
-    harness.command("fault", "payment/error-rate", "on", "--for", "90", "--set", "share=1")
+    harness.command("fault", "catalogue/error-rate", "on", "--for", "90", "--set", "share=1")
 
     def found() -> list[str]:
         with harness.api() as api:
             findings = api.get("/api/v1/findings", params={"limit": 100}).json()["items"]
-        return [each["id"] for each in findings if each["service"] == "payment" and int(each["last_unix_ns"]) > begun]
+        return [each["id"] for each in findings if each["service"] == "catalogue" and int(each["last_unix_ns"]) > begun]
 
-    assert wait_for(found, 60, "a finding about payment")
-    ended = json.loads(harness.command("fault", "payment/error-rate", "off").stdout)["ended"]
-    assert [truth["service"] for truth in ended] == ["payment"]
+    assert wait_for(found, 60, "a finding about catalogue")
+    ended = json.loads(harness.command("fault", "catalogue/error-rate", "off").stdout)["ended"]
+    assert [truth["service"] for truth in ended] == ["catalogue"]
     wrong = harness.command("fault", "edge-1/queue-jam", "on", check=False)
     assert (wrong.returncode, "does not run here" in wrong.stderr) == (1, True)
 
