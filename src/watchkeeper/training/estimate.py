@@ -16,9 +16,9 @@ from watchkeeper.training.job import STAGES, Stage, Statistics
 
 PACES: Mapping[Stage, float] = {
     Stage.FETCHING: 8e-6,
-    Stage.TRAIN: 0.1,
-    Stage.EVALUATE: 0.02,
-    Stage.SAVE: 3.0,
+    Stage.TRAIN: 0.16,
+    Stage.EVALUATE: 0.009,
+    Stage.SAVE: 1.0,
 }
 """Seconds for a stored row, a step of training, a line judged, a save, on a core of 2023: a first guess only."""
 HALF_LIFE_S = 20.0

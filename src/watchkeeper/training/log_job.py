@@ -56,7 +56,7 @@ def run(folder: JobFolder, job: Mapping[str, Any], reporter: Reporter) -> dict[s
     training, seed = _training(spec.parameters)
     reporter.plan(Stage.FETCHING, int(job["rows"]))
     reporter.plan(Stage.TRAIN, training.steps_max)
-    reporter.plan(Stage.EVALUATE, SETTLING_PASSES * JUDGED_HELD_MAX // 4 + 2 * EVALUATED_MAX)
+    reporter.plan(Stage.EVALUATE, SETTLING_PASSES * JUDGED_HELD_MAX // 4 + EVALUATED_MAX)
     reporter.plan(Stage.SAVE, 1)
     reporter.begin(Stage.FETCHING)
     fetched = _fetched(folder, job, spec, reporter)
@@ -184,7 +184,8 @@ def _learned(
     epochs, batches = training.planned(len(learned))
     judged = ROUNDING_LINES + SETTLING_PASSES * min(len(tested), JUDGED_HELD_MAX)
     reporter.plan(Stage.TRAIN, epochs * batches)
-    reporter.plan(Stage.EVALUATE, judged + 2 * min(len(fetched.held), EVALUATED_MAX))
+    models = 2 if folder.previous.is_dir() else 1
+    reporter.plan(Stage.EVALUATE, judged + models * min(len(fetched.held), EVALUATED_MAX))
     reporter.say(
         f"{len(fetched.learned):,} distinct lines to learn, {len(fetched.held):,} held out ({fetched.held_by})"
     )
