@@ -208,3 +208,12 @@ def test_the_time_left_is_right_within_a_quarter_from_the_half_on(monkeypatch):
     for each in late:
         left_s = told[-1].elapsed_s - each.elapsed_s
         assert abs(each.remaining_s - left_s) < 0.25 * left_s + 2.0
+
+
+def test_a_single_form_is_learned_and_nothing_is_flagged_without_lines_held_out():
+    counts = LineCounts()
+    counts.add(["served 7 requests"] * 5)
+    told = LogModel.learn(counts, training=training.Training(epochs=2, batch=4, steps_max=2))
+    assert told.calibration.held == 0
+    assert not told.flagged([STRANGE, "served 9 requests", ""]).any()
+    assert told.explain(STRANGE).neighbours == ()
