@@ -154,7 +154,7 @@ def test_why_a_line_of_the_logs(product: Product, view: Open) -> None:
     page.get_by_role("button", name="Why is it judged so?").first.click()
     why = page.locator("[data-why]")
     expect(why).to_contain_text("Known since", timeout=30_000)
-    expect(why.locator("[data-why-model='logs/default']")).to_contain_text("It learned lines of this form")
+    expect(why.locator("[data-why-model='logs/default']")).to_contain_text("version 1")
     sound(page)
 
 

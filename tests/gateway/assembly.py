@@ -114,6 +114,7 @@ class Keeper:
             Pipeline(Tables(), miner, detectors, tail=Tail(), publish=self.publish),
             lambda: make_detectors(self.settings, Patterns(miner)),
             self.learning,
+            checkpoint=lambda: None,
             every_s=0.0,
             now_unix_ns=lambda: NOW,
         )

@@ -32,7 +32,8 @@ Detectors = Mapping[Signal, Detector]
 class OnlineModel:
     """See the module. `running`: the number of the version that the running state is, or has gone on from; 0 for none.
 
-    make: gives detectors that know nothing. learning: tells what is learned of each service.
+    make: gives detectors that know nothing. learning: tells what is learned of each service. checkpoint: writes the
+    running state to disk; it is called after each change, so that a kill does not undo it.
     """
 
     def __init__(
@@ -42,12 +43,14 @@ class OnlineModel:
         make: Callable[[], Detectors],
         learning: Callable[[], list[LearningState]],
         *,
+        checkpoint: Callable[[], None],
         every_s: float,
         now_unix_ns: Callable[[], int] = time.time_ns,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._versions, self._pipeline, self._make, self._learning = versions, pipeline, make, learning
-        self._every_s, self._now_unix_ns, self._clock = every_s, now_unix_ns, clock
+        self._checkpoint, self._every_s = checkpoint, every_s
+        self._now_unix_ns, self._clock = now_unix_ns, clock
         self._put_in_place_s = float("-inf")
         self._lock = threading.RLock()
         self.running = 0
@@ -64,7 +67,9 @@ class OnlineModel:
                 ONLINE, self._pipeline.save_detectors, self._card(states, why), verify=self._verify
             )
             self.running, self._put_in_place_s = version.number, float("-inf")
-            return self._versions.promote(ONLINE, version.number, who=who, why=why)
+            active = self._versions.promote(ONLINE, version.number, who=who, why=why)
+            self._checkpoint()
+            return active
 
     def promote(self, name: str, number: int, *, who: str, why: str) -> Version:
         """Put a version in the place of the running state, which is kept as a version; see ModelVersions.promote."""
@@ -107,8 +112,7 @@ class OnlineModel:
 
     def catch_up(self) -> None:
         """Put the active version in place where the running state is of another: the change came as a server ended."""
-        if self.running:
-            self._changed(ONLINE)
+        self._changed(ONLINE)
 
     def _keep(self, who: str, why: str) -> None:
         if self._clock() - self._put_in_place_s >= HARDLY_LEARNED_S and self._learning():
@@ -125,6 +129,7 @@ class OnlineModel:
             if loaded is not None and loaded[0].number != self.running:
                 version, detectors = loaded
                 self._pipeline.exchange(detectors, lambda: self._in_place(version.number))
+                self._checkpoint()
 
     def _in_place(self, number: int) -> None:
         self.running, self._put_in_place_s = number, self._clock()

@@ -166,6 +166,7 @@ class Watchkeeper:
             self._pipeline,
             lambda: make_detectors(settings, self.patterns),
             self.learning,
+            checkpoint=self._checkpoint,
             every_s=settings.number("model_online_every_s"),
             now_unix_ns=self._now_unix_ns,
         )
@@ -224,8 +225,8 @@ class Watchkeeper:
         """Take up learned state, judge what was stored but not yet judged, then begin to take telemetry."""
         self.models.sweep()
         learned = self._checkpoints.load(self._load)
-        self.online.catch_up()
         self._pipeline.sequence = learned
+        self.online.catch_up()
         self.incidents.catch_up(self._topology())
         for sequence, signal, batch in self.store.recovered():
             self._pipeline.submit(sequence, signal, batch)
