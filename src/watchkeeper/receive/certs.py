@@ -83,7 +83,7 @@ def issue(
     server. Raises CertificateError when there is no authority, the files exist, or a name cannot be.
     """
     if f"{name}.pem" == REVOKED_FILE:
-        raise CertificateError(f"{REVOKED_FILE} is the revocation list; give the certificate another name than {name!r}")
+        raise CertificateError(f"{REVOKED_FILE} is the revocation list; name the certificate otherwise than {name!r}")
     certificate, key = _sign(folder, name, server=server, names=names, days=days, now=now)
     return _write(folder, name, certificate, key)
 
