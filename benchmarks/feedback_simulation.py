@@ -10,7 +10,7 @@ incidents of no true event, recall (share of the true events that are told of) a
 was called wrong.
 Installs: asd and smd (means of five minutes) by MetricDetector, BGL raw lines by rack by LogDetector, sessions of HDFS
 and instances of OpenStack by SessionProfile. Most of the design was chosen on asd and BGL; how often people
-err (ERROR_SHARE, SURE) was set after a look at HDFS and OpenStack, and rules by series after one at smd: none is unseen.
+err (ERROR_SHARE, SURE) was set after a look at HDFS and OpenStack, and rules by series after smd; none is unseen.
 Needs asd, smd, bgl_100k_raw, hdfs_2pct_raw, openstack_mixed and ait_sequences.
 """
 
