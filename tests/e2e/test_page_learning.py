@@ -198,7 +198,7 @@ def test_feedback_is_previewed_applied_and_taken_back(product: Product, view: Op
 
 def test_who_may_only_look_is_offered_nothing_to_press(product: Product, view: Open) -> None:
     secret = httpx.post(f"{product.url}/api/v1/tokens", json={"name": "boss", "role": "admin"}, timeout=30).json()[
-        "token"
+        "secret"
     ]
     header = {"Authorization": f"Bearer {secret}"}
     try:
