@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.containers.running import CHECKOUT, Running, podman
+from tests.containers.running import CHECKOUT, Running, podman, why_no_containers
 
 
 @pytest.fixture(scope="session")
@@ -19,6 +19,8 @@ def harness() -> Iterator[Running]:
         pytest.skip("podman as root is needed (its network is looked into); see .ci/run for the packages")
     home = Path(os.environ.get("WATCHKEEPER_CONTAINERS_HOME") or CHECKOUT / ".cache" / "containers")
     running = Running(home)
+    if reason := why_no_containers(running.base):
+        pytest.skip(f"no container runs here: {reason}")
     running.command("down", "--volumes")
     running.up()
     try:

@@ -79,8 +79,17 @@ def base_image() -> str:
     if subprocess.run(["podman", "image", "exists", image], check=False).returncode:
         assert shutil.which("debootstrap"), "debootstrap is needed where no base image can be pulled"
         made = CHECKOUT / "deploy" / "containers" / "make-base"
-        subprocess.run([made, image, suite], check=True, timeout=300)
+        subprocess.run([made, image, suite], check=True, timeout=600)
     return image
+
+
+def why_no_containers(image: str) -> str:
+    """Tell why this machine cannot run any container at all, "" when it can."""
+    done = subprocess.run(
+        ["podman", "run", "--rm", "--network=none", *Engine("podman").limits(), image, "true"],
+        capture_output=True, text=True, timeout=120, check=False,
+    )  # fmt: skip
+    return done.stderr.strip()[-500:] if done.returncode else ""
 
 
 class Running:
