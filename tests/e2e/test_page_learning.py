@@ -94,9 +94,9 @@ def test_from_a_tick_to_a_promoted_model(product: Product, view: Open) -> None:
     page.get_by_label("Your name, for the audit").fill("ada")
     page.get_by_label("Search workloads").fill("front")
     expect(page.locator("[data-workloads=healthy]")).not_to_contain_text("catalogue")
-    page.get_by_label("Watch frontend").check()
+    page.get_by_label("Watch frontend of demo").check()
     page.get_by_label("Search workloads").fill("")
-    page.get_by_label("Watch catalogue").check()
+    page.get_by_label("Watch catalogue of demo").check()
     expect(page.locator("[data-will=train]")).to_contain_text("2 workloads ticked")
     sound(page)
     page.get_by_role("button", name="Submit").click()
@@ -124,11 +124,11 @@ def test_from_a_tick_to_a_promoted_model(product: Product, view: Open) -> None:
 def test_a_list_with_nothing_new_is_kept_and_an_empty_one_asks_first(product: Product, view: Open) -> None:
     page = view(product).page
     page.goto(f"{product.url}/learning")
-    expect(page.get_by_label("Watch catalogue")).to_be_checked()
-    page.get_by_label("Watch catalogue").uncheck()
+    expect(page.get_by_label("Watch catalogue of demo")).to_be_checked()
+    page.get_by_label("Watch catalogue of demo").uncheck()
     page.get_by_role("button", name="Submit").click()
     expect(page.locator("[data-decision=updated]")).to_be_visible()
-    page.get_by_label("Watch frontend").uncheck()
+    page.get_by_label("Watch frontend of demo").uncheck()
     expect(page.locator("[data-will=reset]")).to_be_visible()
     page.get_by_role("button", name="Watch nothing").click()
     expect(page.get_by_role("button", name="Delete the model and watch nothing")).to_be_visible()
@@ -210,7 +210,7 @@ def test_who_may_only_look_is_offered_nothing_to_press(product: Product, view: O
         page.locator("input[type=password]").fill(made.json()["secret"])
         page.keyboard.press("Enter")
         expect(page.locator("[data-looks-only]")).to_be_visible()
-        expect(page.get_by_label("Watch frontend")).to_be_disabled()
+        expect(page.get_by_label("Watch frontend of demo")).to_be_disabled()
         expect(page.get_by_role("button", name=re.compile("Submit|Promote|Roll|Save|Train"))).to_have_count(0)
     finally:
         for name in ("eye", "boss"):
