@@ -114,7 +114,7 @@ def test_incident_page_tells_facts_cause_evidence_report_similar_timeline(broken
     page = view(broken.product).open(f"/incidents/{broken.id}")
     expect(page.locator("[data-cause]").first).to_have_attribute("data-cause", CAUSE)
     headings = page.locator("main section > h2").all_inner_texts()
-    assert headings == ["Facts", "Cause", "Evidence", "Report", "Similar incidents", "Timeline"]
+    assert headings == ["Facts", "Cause", "Was this right?", "Evidence", "Report", "Similar incidents", "Timeline"]
     expect(page.locator("dl.facts")).to_contain_text("services concerned")
     expect(page.locator("dl.facts [data-category]")).to_be_visible()
     expect(page.locator("[data-timeline] li").first).to_be_visible()

@@ -179,7 +179,7 @@ def test_feedback_is_previewed_applied_and_taken_back(product: Product, view: Op
     page = view(product).page
     page.goto(f"{product.url}/findings/{finding['id']}")
     feedback = page.locator("[data-feedback]")
-    feedback.get_by_label("Your name, for the feedback").fill("ada")
+    feedback.get_by_label("Who says so").fill("ada")
     feedback.get_by_label("Why it is right or wrong").fill("a drill")
     feedback.get_by_role("button", name="Wrong: expected behaviour").click()
     expect(feedback.locator("[data-entry=wrong]")).to_contain_text("a drill")
