@@ -59,6 +59,20 @@ def test_onnx_runtime_tells_what_torch_tells(settings):
     assert loaded.settings == settings
 
 
+def test_one_pass_tells_of_each_token_what_masking_it_alone_tells():
+    settings = {**SETTINGS[3], "every": networks.IN_TURN}
+    torch, module = untrained(settings)
+    given = given_to(settings)
+    given[given == networks.MASK] = 2
+    told = Network(settings, weights_of(module)).ask(given)
+    for line, place in np.argwhere(given != networks.PADDING):
+        masked = given[[line]].copy()
+        masked[0, place] = networks.MASK
+        with torch.no_grad():
+            right = networks.forward(torch, module, settings, torch.tensor(masked)).numpy()[0]
+        np.testing.assert_allclose(told[line, place], right, atol=1e-5)
+
+
 def test_a_file_comes_back_byte_for_byte():
     _, module = untrained(SETTINGS[3])
     content = Network(SETTINGS[3], weights_of(module)).onnx()

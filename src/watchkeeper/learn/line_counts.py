@@ -196,8 +196,10 @@ class LineCounts:
 
     def fingerprint(self) -> str:
         """Give a text that is another for other lines or counts, whatever their order."""
-        rows = sorted(f"{count} {form}" for form, count in self._counts.items())
-        return hashlib.blake2b("\n".join(rows).encode(), digest_size=16).hexdigest()
+        digest = hashlib.blake2b(digest_size=16)
+        for form in sorted(self._counts):
+            digest.update(f"{self._counts[form]} {form}\n".encode())
+        return digest.hexdigest()
 
     def save(self, folder: Path) -> None:
         """Write `lines.npz` into the folder."""

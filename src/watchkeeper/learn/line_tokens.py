@@ -11,6 +11,7 @@ import re
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from itertools import islice
+from typing import overload
 
 import numpy as np
 import numpy.typing as npt
@@ -117,6 +118,25 @@ def words(masked_line: str) -> list[str]:
     return [token.lower() for token in _TOKEN.findall(masked_line)[:TOKENS_MAX]]
 
 
+class WordsOf(Sequence[list[str]]):
+    """The words of masked lines, made anew whenever they are asked for: kept, they would take ten times their text."""
+
+    def __init__(self, masked_lines: Sequence[str]) -> None:
+        self._lines = masked_lines
+
+    def __len__(self) -> int:
+        return len(self._lines)
+
+    @overload
+    def __getitem__(self, at: int) -> list[str]: ...
+    @overload
+    def __getitem__(self, at: slice) -> WordsOf: ...
+    def __getitem__(self, at: int | slice) -> list[str] | WordsOf:
+        if isinstance(at, slice):
+            return WordsOf(self._lines[at])
+        return words(self._lines[at])
+
+
 class Vocabulary:
     """The most frequent tokens; what is not among them is UNKNOWN."""
 
@@ -139,9 +159,9 @@ class Vocabulary:
         more = [word for word in Vocabulary.of(lines, size=size).words if word not in self._codes]
         return Vocabulary([*self.words, *more][: size - FIRST])
 
-    def encode(self, lines: Sequence[Sequence[str]]) -> npt.NDArray[np.int64]:
+    def encode(self, lines: Sequence[Sequence[str]]) -> npt.NDArray[np.int32]:
         """Give the codes of lines (n, TOKENS_MAX), padded at their end."""
-        rows = np.full((len(lines), TOKENS_MAX), PADDING, np.int64)
+        rows = np.full((len(lines), TOKENS_MAX), PADDING, np.int32)
         for at, line in enumerate(lines):
             codes = [self._codes.get(word, UNKNOWN) for word in line[:TOKENS_MAX]]
             rows[at, : len(codes)] = codes

@@ -9,7 +9,7 @@ al., "BERT", NAACL 2019, for the masking.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -18,10 +18,12 @@ import numpy.typing as npt
 from watchkeeper.learn.checkpoints import Checkpoints
 from watchkeeper.learn.line_tokens import MASK, PADDING, TOKENS_MAX, UNKNOWN, Vocabulary, tokens
 from watchkeeper.learn.network import Network
+from watchkeeper.learn.networks import IN_TURN
 from watchkeeper.learn.onnx_graph import Weights
 from watchkeeper.learn.quantised import Quantised
 from watchkeeper.learn.training import Told, Training, untold
 
+Codes = npt.NDArray[np.int32]
 Ints = npt.NDArray[np.int64]
 Floats = npt.NDArray[np.float64]
 TOP = 50
@@ -29,8 +31,10 @@ MASKED_SHARE = 0.15
 UNKNOWN_SHARE = 0.03
 """Of the words around: hidden in training as words not known, so that later ones that are none mean something."""
 LEAST_CHANCE = 1e-6
-TOGETHER = 256
+NUMBERS_TOGETHER = 4_000_000
+"""How many numbers the network tells in one go, words known times tokens: some 16 MB."""
 TESTED_MAX = 2_000
+PLACES_TESTED = 2_048
 TRAINING = Training(epochs=200, batch=32, rate=1e-3, decay=0.005, steps_max=400)
 
 
@@ -53,9 +57,14 @@ class Guesses(NamedTuple):
 
 
 class MaskedLines:
-    """See the module. Cost: one pass of the network for each token of each distinct line."""
+    """See the module. Cost: one pass of the network for each distinct line, whatever its tokens.
+
+    Raises ValueError for a network of another kind.
+    """
 
     def __init__(self, network: Network | Quantised) -> None:
+        if network.settings["every"] != IN_TURN:
+            raise ValueError("the network tells of masked tokens in the way of an earlier version; train it again")
         self.network = network
         self.vocabulary = Vocabulary(network.more["words"])
 
@@ -85,7 +94,7 @@ class MaskedLines:
         """
         vocabulary = Vocabulary.of(lines)
         rows = vocabulary.encode(lines)
-        test = _accuracy(_cut(vocabulary.encode(held[:TESTED_MAX])), seed) if len(held) else None
+        test = _accuracy(vocabulary.encode(held[:TESTED_MAX]), seed) if len(held) else None
         return cls(_trained(rows, weights, vocabulary, training, seed, told, test=test, checkpoints=checkpoints))
 
     def resume(
@@ -114,22 +123,20 @@ class MaskedLines:
     def guess(self, lines: Sequence[Sequence[str]]) -> Guesses:
         """Mask each token of each line in turn, and tell its rank and chance among all words."""
         rows = self.vocabulary.encode(lines)
-        line, place = np.nonzero(rows != PADDING)
-        ranks, chances = np.zeros(len(line), np.int64), np.zeros(len(line))
-        order = np.argsort((rows != PADDING).sum(axis=1)[line], kind="stable")  # lines of like length go together
-        for begin in range(0, len(line), TOGETHER):
-            chosen = order[begin : begin + TOGETHER]
-            masked = _cut(rows[line[chosen]])
-            right = masked[np.arange(len(chosen)), place[chosen]]
-            masked[np.arange(len(chosen)), place[chosen]] = MASK
-            answer = self.network.ask(masked)  # (b, vocabulary)
-            own = np.take_along_axis(answer, right[:, None], axis=1)
-            most = answer.max(axis=1, keepdims=True)
-            chance = np.exp(own - most)[:, 0] / np.exp(answer - most).sum(axis=1)
+        held = rows != PADDING
+        size = held.sum(axis=1)
+        ranks, chances = np.zeros(rows.shape, np.int64), np.zeros(rows.shape)
+        for chosen in _batches(size, max(TOKENS_MAX, NUMBERS_TOGETHER // len(self.vocabulary))):
+            given = _cut(rows[chosen])
+            inside = given != PADDING
+            answer = self.network.ask(given)[inside]  # (tokens, vocabulary)
+            right = given[inside]
+            rank, chance = _placed(answer, right)
             unknown = right == UNKNOWN
-            ranks[chosen] = np.where(unknown, max(TOP, len(self.vocabulary)), (answer > own).sum(axis=1))
-            chances[chosen] = np.where(unknown, LEAST_CHANCE, np.maximum(chance, LEAST_CHANCE))
-        return Guesses(line, ranks, chances)
+            line, place = np.nonzero(inside)
+            ranks[chosen[line], place] = np.where(unknown, max(TOP, len(self.vocabulary)), rank)
+            chances[chosen[line], place] = np.where(unknown, LEAST_CHANCE, np.maximum(chance, LEAST_CHANCE))
+        return Guesses(np.nonzero(held)[0], ranks[held], chances[held])
 
     def onnx(self) -> bytes:
         """Give the model file."""
@@ -142,7 +149,7 @@ class MaskedLines:
 
 
 def _trained(
-    rows: Ints,
+    rows: Codes,
     weights: Floats,
     vocabulary: Vocabulary,
     training: Training,
@@ -163,7 +170,7 @@ def _trained(
         "heads": 8,
         "dropout": 0.1,
         "steps": TOKENS_MAX,
-        "every": "masked",
+        "every": IN_TURN,
     }
     share = (weights / weights.mean()).astype(np.float32)
     drawn: dict[str, Any] = {}
@@ -194,12 +201,33 @@ def _trained(
         begin=begin,
         told=told,
         more={"words": vocabulary.words},
+        lengths=(rows != PADDING).sum(axis=1),
         test=test,
         checkpoints=checkpoints,
     )
 
 
-def _accuracy(rows: Ints, seed: int) -> Callable[[Any, Any], float]:
+def _batches(size: Ints, numbers: int) -> Iterator[Ints]:
+    """Give the lines in batches of like length, each of at most so many places, padding included; one line at least."""
+    order = np.argsort(size, kind="stable")
+    begin = 0
+    while begin < len(order):
+        places = np.arange(1, len(order) - begin + 1) * size[order[begin:]]
+        end = begin + max(1, int(np.searchsorted(places, numbers, "right")))
+        yield order[begin:end]
+        begin = end
+
+
+def _placed(answer: npt.NDArray[np.float32], right: Ints) -> tuple[Ints, Floats]:
+    """Give rank and chance of the right words (n,) among what is told of all words (n, vocabulary), which is spoilt."""
+    own = np.take_along_axis(answer, right[:, None], axis=1)
+    ranks = np.count_nonzero(answer > own, axis=1)
+    most = answer.max(axis=1, keepdims=True)
+    np.exp(np.subtract(answer, most, out=answer), out=answer)
+    return ranks, np.exp(own - most)[:, 0] / answer.sum(axis=1)
+
+
+def _accuracy(rows: Codes, seed: int) -> Callable[[Any, Any], float]:
     """Give the test of a network: the share of the tokens of held-out lines, one a line, that it tells right.
 
     Words not known are wrong, whatever is told of them.
@@ -207,23 +235,23 @@ def _accuracy(rows: Ints, seed: int) -> Callable[[Any, Any], float]:
     odds = np.random.default_rng(seed).random(rows.shape)
     at = np.where(rows != PADDING, odds, -1.0).argmax(axis=1)
     right = rows[np.arange(len(rows)), at]
-    masked = rows.copy()
-    masked[np.arange(len(rows)), at] = MASK
+    rows[np.arange(len(rows)), at] = MASK
+    batches = list(_batches((rows != PADDING).sum(axis=1), PLACES_TESTED))
 
     def test(torch: Any, forward: Any) -> float:
         place = "cuda" if torch.cuda.is_available() else "cpu"
         hits = 0
-        for begin in range(0, len(rows), TOGETHER):
-            told = forward(torch.from_numpy(masked[begin : begin + TOGETHER]).to(place)).argmax(dim=1).cpu().numpy()
-            hits += int(((told == right[begin : begin + TOGETHER]) & (told > UNKNOWN)).sum())
+        for chosen in batches:
+            told = forward(torch.from_numpy(_cut(rows[chosen])).to(place)).argmax(dim=1).cpu().numpy()
+            hits += int(((told == right[chosen]) & (told > UNKNOWN)).sum())
         return hits / max(1, len(rows))
 
     return test
 
 
-def _cut(rows: Ints) -> Ints:
+def _cut(rows: Codes) -> Ints:
     """Leave out the columns that are padding in every row."""
-    return rows[:, : max(1, int((rows != PADDING).sum(axis=1).max(initial=1)))]
+    return rows[:, : max(1, int((rows != PADDING).sum(axis=1).max(initial=1)))].astype(np.int64)
 
 
 def _widened(weights: Weights, size: int, seed: int) -> Weights:

@@ -50,10 +50,12 @@ class Network:
         more: networks.Settings | None = None,
         test: Test | None = None,
         checkpoints: Checkpoints | None = None,
+        lengths: npt.NDArray[np.int64] | None = None,
     ) -> Network:
         """Train. given: (torch, numbers of examples) to what enters the network. begin: weights to go on from.
 
         test: how good the module is, from (torch, a function that runs it); the best state on the way is kept.
+        lengths: of the examples, see `train`.
 
         Raises MissingExtra without torch. The same seed and examples give the same weights on one machine.
         """
@@ -78,6 +80,7 @@ class Network:
                 told=told,
                 test=quality if test else None,
                 checkpoints=checkpoints,
+                lengths=lengths,
             )
         return cls(settings, weights_of(module), more)
 

@@ -111,6 +111,8 @@ def runner(content: bytes) -> Run:
     options = runtime.SessionOptions()
     options.intra_op_num_threads = options.inter_op_num_threads = 1
     options.log_severity_level = 3
+    # Lines come in batches of many shapes; the arena and its patterns would keep the largest of each.
+    options.enable_cpu_mem_arena = options.enable_mem_pattern = False
     session = runtime.InferenceSession(content, options, providers=["CPUExecutionProvider"])
 
     def run(given: npt.NDArray[Any]) -> npt.NDArray[np.float32]:

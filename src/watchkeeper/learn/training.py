@@ -12,9 +12,14 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
+import numpy as np
+import numpy.typing as npt
+
 from watchkeeper.learn.checkpoints import Checkpoints, State
 from watchkeeper.learn.framework import torch as torch_module
 
+ALIKE_BATCHES = 16
+"""Of how many batches the examples are put in order by length."""
 TOLD_EVERY_S = 0.5
 """How often progress is told within long epochs."""
 
@@ -52,7 +57,8 @@ class Training:
     """How to train. rate: of Adam. decay: its weight decay. steps_max: bounds epochs times batches; one at least.
 
     steps_min: further epochs are trained until there were as many steps. tests: how many times the module is tested
-    on the way where a test is given.
+    on the way where a test is given. warm_steps, rate_last: the rate rises for so many steps, then falls in a straight
+    line to this share of itself at the last step.
     """
 
     epochs: int = 20
@@ -62,12 +68,21 @@ class Training:
     steps_max: int = 2_000
     steps_min: int = 0
     tests: int = 10
+    warm_steps: int = 0
+    rate_last: float = 1.0
 
     def planned(self, examples: int) -> tuple[int, int]:
         """Give how many epochs there will be and of how many batches each."""
         batches = max(1, min(self.steps_max, -(-examples // self.batch)))
         wanted = max(self.epochs, -(-self.steps_min // batches))
         return max(1, min(wanted, self.steps_max // batches)), batches
+
+    def rate_at(self, step: int, steps: int) -> float:
+        """Give the rate of a step, from 0, of `steps`."""
+        warm = min(self.warm_steps, steps)
+        if step < warm:
+            return self.rate * (step + 1) / warm
+        return self.rate * (1.0 - (1.0 - self.rate_last) * (step - warm) / max(1, steps - warm))
 
 
 def train(
@@ -79,14 +94,17 @@ def train(
     told: Told = untold,
     test: Callable[[], float] | None = None,
     checkpoints: Checkpoints | None = None,
+    lengths: npt.NDArray[np.int64] | None = None,
 ) -> None:
     """Train in place. loss_of: gives the mean loss of the examples with these numbers, a tensor (batch,) of int64.
 
     test: gives how good the module is, higher is better; it must draw nothing at random. checkpoints: where to go on
     from and what to keep; a training that goes on gives the weights that it would have given in one go, on a CPU.
+    lengths: (examples,) of sequences: batches are then of like length, for a step costs what its longest one does.
     The order is drawn from torch's generator (see framework.seeded). Cost: min(epochs x batches, steps_max) steps.
     """
     run = _Run(module, examples, training, told, test, checkpoints)
+    run.lengths = lengths
     module.train()
     while run.step < run.epochs * run.batches:
         run.epoch_of(loss_of)
@@ -113,6 +131,7 @@ class _Run:
         self._steps = self.epochs * self.batches
         self._optimizer = self._torch.optim.Adam(module.parameters(), lr=training.rate, weight_decay=training.decay)
         self._test_every = max(1, self._steps // max(1, training.tests))
+        self.lengths: npt.NDArray[np.int64] | None = None
         self.step, self._loss = 0, 0.0
         self._before_s, self._begun_step, self._begun_s = 0.0, 0, time.perf_counter()
         self._best: dict[str, Any] | None = None
@@ -130,13 +149,15 @@ class _Run:
         if self._order_drawn is not None:  # the order of an epoch that was broken off is drawn again
             self._torch.set_rng_state(self._order_drawn)
         order_drawn = self._torch.get_rng_state()
-        order = self._torch.randperm(self._examples)[: self.batches * self._training.batch]
+        batches = self._batches()
         if self._order_drawn is not None:
             self._torch.set_rng_state(generator)
             self._order_drawn = None
         begin = self.step % self.batches
         self._loss = self._loss if begin else 0.0
-        for chosen in order.split(self._training.batch)[begin:]:
+        for chosen in batches[begin:]:
+            for group in self._optimizer.param_groups:
+                group["lr"] = self._training.rate_at(self.step, self._steps)
             self._optimizer.zero_grad()
             loss = loss_of(chosen.to(place))
             loss.backward()
@@ -149,6 +170,20 @@ class _Run:
         """Bring the best state back."""
         if self._best is not None:
             self._module.load_state_dict(self._best)
+
+    def _batches(self) -> list[Any]:
+        """Draw the batches of an epoch; of like length where lengths are known, and in an order drawn again."""
+        size = self._training.batch
+        order = self._torch.randperm(self._examples)[: self.batches * size]
+        if self.lengths is None:
+            return list(order.split(size))
+        lengths = self._torch.from_numpy(self.lengths)
+        batches = [
+            batch
+            for part in order.split(ALIKE_BATCHES * size)
+            for batch in part[lengths[part].argsort(stable=True)].split(size)
+        ]
+        return [batches[at] for at in self._torch.randperm(len(batches)).tolist()]
 
     def _after_step(self, order_drawn: Any) -> None:
         ends_epoch = self.step % self.batches == 0
