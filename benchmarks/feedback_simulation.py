@@ -22,6 +22,7 @@ import io
 import itertools
 import json
 import sys
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import partial
@@ -136,21 +137,22 @@ def simulate(install: Install, wrong_share: float, seed: int, order_of: str) -> 
     order = random.permutation(len(install.judged)).tolist()
     turned = random.random(len(install.judged)) < wrong_share
     known = [one.about for each in install.judged for one in each.members]
+    told = Counter(each.key for each in known)
     place = {one.finding.id: at for at, each in enumerate(install.judged) for one in each.members}
     labels: list[Labelled] = []
     asked: list[int] = []
     active, rows = Policy(), []
     for count in range(max(LABELS) + 1):
         if count and count % ROUND == 0:
-            candidate = learn(labels, entries=sorted({each.entries[0] for each in labels}))
-            found = evaluate(candidate, active, labels, lost=lambda policy: 0, taken_up=0)
+            candidate = learn(labels, entries=sorted({each.entries[0] for each in labels}), told=told)
+            found = evaluate(candidate, active, labels, told=told, lost=lambda policy: 0, taken_up=0)
             active = active if found.reason else candidate
         if count in LABELS:
             rows.append((_by_policy(install, active), _by_silences(install, labels)))
         if count < len(order):
             if order_of == "asked" and not asked:
-                told = questions(known, labels, limit=ROUND)
-                asked = list(dict.fromkeys(place[each.finding_id] for each in told))
+                next_ones = questions(known, labels, limit=ROUND)
+                asked = list(dict.fromkeys(place[each.finding_id] for each in next_ones))
             at = asked.pop(0) if order_of == "asked" else order[count]
             alarm = install.judged[at]
             right = alarm.is_true ^ bool(turned[at])

@@ -82,8 +82,10 @@ def test_a_preview_tells_what_a_round_then_does(home: Home):
     noisy = [home.publish(closed(at * HOUR))[0] for at in range(4)]
     home.publish(closed(0.5 * HOUR, "pay"))
     home.say(noisy[0], "wrong")
+    assert home.feedback.preview(START - SECOND, START + DAY_NS)["rules"] == 0, "one word does not speak for four"
+    home.say(noisy[1], "wrong")
     told = home.feedback.preview(START - SECOND, START + DAY_NS)
-    assert (told["pending"], told["rules"], told["would_promote"]) == (1, 1, True)
+    assert (told["pending"], told["rules"], told["would_promote"]) == (2, 1, True)
     assert (told["findings"]["all"], told["findings"]["lowered"]) == (5, 4)
     assert {each["id"] for each in told["findings"]["items"]} == set(noisy)
     incidents = told["incidents"]

@@ -14,7 +14,7 @@ from tests.diagnose.incident_findings import finding
 from watchkeeper.errors import NewerFormat, StoreError
 from watchkeeper.feedback.entries import WEIGHED, described
 from watchkeeper.feedback.ledger import Labelled
-from watchkeeper.feedback.policy import MARGIN, Policy, is_lowered, learn, restored
+from watchkeeper.feedback.policy import MARGIN, Policy, is_lowered, learn, outvoted, restored
 from watchkeeper.feedback.questions import questions
 from watchkeeper.feedback.rounds import evaluate
 from watchkeeper.signals.finding import Band, Finding, FindingSeverity
@@ -77,7 +77,7 @@ def test_what_is_lowered_keeps_company_says_why_and_can_be_restored():
 
 
 def test_one_verdict_against_many_of_the_other_kind_makes_no_rule():
-    others = [finding(at, f"s{at}", **LINE) for at in range(40)]
+    others = [finding(at, **{**LINE, "template": f"cache <*> cold at {at}"}) for at in range(40)]
     lone = finding(99, **METRIC)
     assert not learn([*right(*others), *wrong(lone)]).rules
     assert learn([*right(*others), *wrong(*(replace(lone, id=f"{at}") for at in range(4)))]).rules
@@ -171,10 +171,43 @@ def test_held_out_verdicts_are_judged_by_rules_made_without_them():
     assert told.held_out.wrong_told == 0
 
 
-def test_people_are_asked_about_what_is_told_most_and_not_settled():
+def test_people_are_asked_about_what_is_told_most_and_about_a_second_example():
     kept = [described(finding(at, "cart", **METRIC)) for at in range(5)]
     kept += [described(finding(at, "pay", **METRIC)) for at in range(3)]
-    assert [each.about for each in questions(kept, [])] == [5, 3]
-    first = questions(kept, [])[0].finding_id
-    label = next(Labelled(each, False, ("e",)) for each in kept if each.finding_id == first)
-    assert [(each.about, each.judged) for each in questions(kept, [label])] == [(3, 0), (5, 1)]
+    asked = questions(kept, [])
+    assert sorted(each.about for each in asked) == [3, 3, 5, 5]
+    assert asked[0].about == 5
+    assert len({each.finding_id for each in asked}) == 4
+    label = next(Labelled(each, False, ("e",)) for each in kept if each.finding_id == asked[0].finding_id)
+    again = questions(kept, [label])
+    assert (again[0].about, again[0].judged) == (5, 1)
+    assert label.described.finding_id not in {each.finding_id for each in again}
+    settled = [Labelled(each, True, (f"r{at}",)) for at, each in enumerate(kept[:3])]
+    assert questions(kept, settled)[0].about == 3
+
+
+def test_one_verdict_does_not_speak_for_many_and_two_do():
+    same = [finding(at, **METRIC) for at in range(5)]
+    told = {described(same[0]).key: 5}
+    assert not learn(wrong(same[0]), told=told).rules
+    assert lowers(learn(wrong(*same[:2]), told=told), same[4])
+    together = [Labelled(described(each), False, ("one",), 2) for each in same[:2]]
+    assert not learn(together, told=told).rules, "two findings of one verdict are one person's word"
+    assert lowers(learn(wrong(same[0]), told={described(same[0]).key: 2}), same[1])
+
+
+def test_one_verdict_in_error_neither_makes_nor_stretches_nor_blocks_a_rule():
+    same = [finding(at, **METRIC) for at in range(9)]
+    told = {described(same[0]).key: 9}
+    stretched = learn([*wrong(*same[:3]), *wrong(finding(50, **METRIC, score=9.0), by="x")], told=told)
+    assert lowers(stretched, same[8])
+    assert not lowers(stretched, finding(60, **METRIC, score=8.0))
+    against = right(same[8])
+    assert not learn([*wrong(*same[:3]), *against], told=told).rules
+    assert lowers(learn([*wrong(*same[:4]), *against], told=told), same[7])
+    labels = [*wrong(*same[:4]), *against]
+    found = evaluate(learn(labels, told=told), Policy(), labels, told=told, lost=lambda policy: 0, taken_up=0)
+    assert (found.reason, found.earlier.right, found.earlier.wrong_told) == ("", 0, 0)
+    stronger = [*wrong(*same[:4]), *right(finding(70, **METRIC, score=3.1))]
+    assert outvoted(stronger) == frozenset()
+    assert not lowers(learn(stronger, told=told), finding(71, **METRIC, score=3.1))

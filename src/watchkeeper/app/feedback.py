@@ -10,6 +10,7 @@ from __future__ import annotations
 import logging
 import threading
 import time
+from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from functools import partial
@@ -30,7 +31,7 @@ from watchkeeper.diagnose.window import IncidentWindow
 from watchkeeper.errors import Conflict
 from watchkeeper.feedback.entries import OF_A_TEMPLATE, described
 from watchkeeper.feedback.ledger import About, Feedback, Judged, Labelled, judged, labelled
-from watchkeeper.feedback.policy import Policy, is_lowered, learn, restored
+from watchkeeper.feedback.policy import Key, Policy, is_lowered, learn, restored
 from watchkeeper.feedback.questions import Question, questions
 from watchkeeper.feedback.rounds import Evaluation, evaluate
 from watchkeeper.models.versions import AuditEntry, Card, ModelVersions, Version
@@ -43,6 +44,9 @@ ITSELF = "watchkeeper"
 INCIDENTS_HELD_MAX = 1_000
 MEMBERS_HELD_MAX = 200
 LISTED_MAX = 200
+TOLD_WITHIN_NS = 7 * 86_400 * 10**9
+"""How far back findings count as those that a verdict speaks for."""
+UNTIL_NS = 2**62
 
 log = logging.getLogger(__name__)
 
@@ -172,13 +176,13 @@ class OperatorFeedback:
 
     def preview(self, from_unix_ns: int, to_unix_ns: int) -> dict[str, Any]:
         """Tell which kept findings and incidents of a range would change if the feedback given were applied now."""
-        candidate, labels = self._candidate()
+        candidate, labels, told = self._candidate()
         kept, truncated = self._incidents.store.findings_told(from_unix_ns, to_unix_ns)
         plain = [restored(each) for each in kept]
         before, after = self._policy.apply(plain), candidate.apply(plain)
         homes = self._incidents.store.homes([each.id for each in plain[:900]])
         changed = compared(self._incidents.regrouped(before), self._incidents.regrouped(after), homes)
-        found = self._evaluated(candidate, labels)
+        found = self._evaluated(candidate, labels, told)
         moved = [(old, new) for old, new in zip(before, after, strict=True) if is_lowered(old) != is_lowered(new)]
         shown = [_finding_row(old, new, candidate) for old, new in moved]
         return {
@@ -210,12 +214,12 @@ class OperatorFeedback:
                     Policy(), Card(MODEL, notes="no feedback yet; where the first round goes back to")
                 )
                 self._models.promote(MODEL, first.number, who=ITSELF, why="before any feedback")
-            candidate, labels = self._candidate()
-            found = self._evaluated(candidate, labels)
+            candidate, labels, told = self._candidate()
+            found = self._evaluated(candidate, labels, told)
             version = self._publish(candidate, _card(candidate, labels, found, who, why))
             if not found.reason:
-                told = why or f"round of {len(candidate.entries)} entries, no worse than the one before"
-                version = self._models.promote(MODEL, version.number, who=who, why=told)
+                reason = why or f"round of {len(candidate.entries)} entries, no worse than the one before"
+                version = self._models.promote(MODEL, version.number, who=who, why=reason)
             return _round(version)
 
     def rollback(self, *, who: str, why: str = "") -> Round:
@@ -237,17 +241,22 @@ class OperatorFeedback:
         """Give who did what to which round, when and why, the latest first."""
         return self._models.audit(MODEL)
 
-    def _candidate(self) -> tuple[Policy, list[Labelled]]:
+    def _candidate(self) -> tuple[Policy, list[Labelled], Counter[Key]]:
+        """Give the rules of all feedback, what was judged, and how often each thing was told of late."""
         entries = self.ledger.in_force()
         labels = labelled(entries)
-        return learn(labels, entries=[each.id for each in entries]), labels
+        since = self._now_unix_ns() - TOLD_WITHIN_NS
+        kept, _ = self._incidents.store.findings_told(since, UNTIL_NS)
+        told = Counter(described(each).key for each in kept)
+        return learn(labels, entries=[each.id for each in entries], told=told), labels, told
 
     def _publish(self, policy: Policy, card: Card) -> Version:
         return self._models.publish(MODEL, policy.save, card, verify=_verify)
 
-    def _evaluated(self, candidate: Policy, labels: Sequence[Labelled]) -> Evaluation:
+    def _evaluated(self, candidate: Policy, labels: Sequence[Labelled], told: Counter[Key]) -> Evaluation:
         taken_up = self._taken_up()
-        return evaluate(candidate, self._policy, labels, lost=partial(_lost, taken_up), taken_up=len(taken_up))
+        lost = partial(_lost, taken_up)
+        return evaluate(candidate, self._policy, labels, told=told, lost=lost, taken_up=len(taken_up))
 
     def _taken_up(self) -> list[list[Finding]]:
         """Give the findings of the stored incidents that people took up without judging them here."""

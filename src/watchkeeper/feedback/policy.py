@@ -30,6 +30,12 @@ ERROR_SHARE = 0.1
 """How often a person's verdict is taken to be an error."""
 SURE = 0.9 - 1e-9
 """How likely it must be that what a rule is about is expected behaviour."""
+AGREED = 2.0
+"""How many verdicts more must say wrong than right where a rule speaks for findings that nobody judged."""
+RIGHT_WEIGHS = 2.0
+"""How many verdicts of wrong a verdict of right outweighs there."""
+MISS_COST = 10.0
+"""How many false alarms less make up for one right finding that is lowered."""
 OF_NOTHING = "many"
 """The subject of findings that stand for many new things at once: another time these are other things."""
 POLICY_SCHEMA_VERSION = 1
@@ -136,50 +142,106 @@ class Policy:
             ) from error
 
 
-def learn(labels: Sequence[Labelled], *, entries: Sequence[str] = (), margin: float = MARGIN) -> Policy:
+def learn(labels: Sequence[Labelled], *, entries: Sequence[str] = (), told: Mapping[Key, int] | None = None) -> Policy:
     """Make the rules of what was judged; the order of `labels` does not matter.
 
+    told: how many findings there are of each thing, judged or not; what is missing was told as often as it was judged.
     There is a rule where it is at least SURE likely that what people call wrong is so: each verdict counts for what it
-    is worth when people err in ERROR_SHARE of cases, and before any there is the share of wrong ones among findings of
-    the kind. A rule asks for `margin` times the strongest called wrong. Where that would lower all of what was called
-    right together, more often than people's errors explain, the rule with the fewest verdicts asks for no more than
-    that had.
+    is worth when people err in ERROR_SHARE of cases, and before any there is the share of wrong ones among things of
+    the kind; and where the verdicts stand against an error (`stands`). A rule asks for MARGIN times the strength up to
+    which this holds, and for no more than what was called right above that had. Where rules would lower all of what was
+    called right together, the one with the fewest verdicts asks for no more than that had.
     """
     groups: dict[Key, list[Labelled]] = {}
     for each in labels:
         groups.setdefault(each.described.key, []).append(each)
     prior = priors(labels)
-    found = (_learned(key, group, prior[key[0]], margin) for key, group in groups.items() if key[2] != OF_NOTHING)
+    often = {key: max((told or {}).get(key, 0), len(group)) for key, group in groups.items()}
+    found = (_learned(key, group, prior[key[0]], often[key]) for key, group in groups.items() if key[2] != OF_NOTHING)
     rules = {rule.key: rule for rule in found if rule is not None}
     return Policy(dict(sorted(_sparing(rules, labels).items())), tuple(entries))
 
 
 def priors(labels: Sequence[Labelled]) -> dict[str, float]:
-    """Give the share of wrong findings of each kind, drawn towards that of all, and that towards a half."""
-    kinds: dict[str, list[Labelled]] = {}
+    """Give the share of things of each kind that are wrong, drawn towards that of all, and that towards a half.
+
+    A thing counts once, however often it was judged: it is asked about again because it is told often.
+    """
+    groups: dict[Key, list[Labelled]] = {}
     for each in labels:
-        kinds.setdefault(each.described.kind, []).append(each)
-    wrong, right = votes(labels)
-    every = (wrong + 1.0) / (wrong + right + 2.0)
-    counted = {kind: votes(told) for kind, told in kinds.items()}
-    return {kind: (wrong + 2.0 * every) / (wrong + right + 2.0) for kind, (wrong, right) in counted.items()}
+        groups.setdefault(each.described.key, []).append(each)
+    kinds: dict[str, list[float]] = {}
+    for key, group in groups.items():
+        kinds.setdefault(key[0], []).append(chance_wrong(0.5, *votes(group)))
+    every = [chance for chances in kinds.values() for chance in chances]
+    overall = (math.fsum(every) + 1.0) / (len(every) + 2.0)
+    return {kind: (math.fsum(chances) + 2.0 * overall) / (len(chances) + 2.0) for kind, chances in kinds.items()}
 
 
-def votes(labels: Sequence[Labelled]) -> tuple[float, float]:
-    """Give how much was called wrong and right; one of an incident's findings that was right is not known by name."""
-    wrong = sum(not each.is_right for each in labels)
-    return float(wrong), sum(1.0 / each.together for each in labels if each.is_right)
+def votes(labels: Iterable[Labelled]) -> tuple[float, float]:
+    """Give how many verdicts called it wrong and right; one of an incident's findings that was right is not named."""
+    labels = list(labels)
+    wrong = len({each.entries for each in labels if not each.is_right})
+    return float(wrong), math.fsum(1.0 / each.together for each in labels if each.is_right)
 
 
-def _learned(key: Key, group: Sequence[Labelled], prior: float, margin: float) -> Rule | None:
-    called = [each.described for each in group if not each.is_right]
-    wrong, right = votes(group)
-    if not called or chance_wrong(prior, wrong, right) < SURE:
+def stands(prior: float, wrong: float, right: float, unjudged: int) -> bool:
+    """Tell whether verdicts suffice to lower a thing of which `unjudged` findings are not judged.
+
+    Beyond SURE, a rule must stand against an error of one person: AGREED more must say wrong than outweigh those who
+    say right. One verdict alone does where nobody contradicts and at most one finding is left that it would speak for:
+    asking about that one costs as much as it tells.
+    """
+    if chance_wrong(prior, wrong, right) < SURE:
+        return False
+    return (right == 0 and unjudged <= 1) or wrong - RIGHT_WEIGHS * right >= AGREED
+
+
+def _learned(key: Key, group: Sequence[Labelled], prior: float, often: int) -> Rule | None:
+    level = _level(group, prior, often)
+    if level is None:
         return None
-    score, excess = (margin * max(getattr(each, name) for each in called) for name in ("score", "excess"))
+    called = [each.described for each in group if not each.is_right and each.described.score <= level]
+    score, excess = MARGIN * level, MARGIN * max(each.excess for each in called)
+    stronger = [each.described.score for each in group if each.is_right and each.described.score > level]
     gravest = max((each.severity for each in called), key=lambda each: _RANK[each])
     said = sorted({entry for each in group for entry in each.entries})
-    return Rule(key, score, excess, gravest, len(called), len(group) - len(called), tuple(said))
+    right = sum(each.is_right for each in group)
+    return Rule(key, min([score, *stronger]), excess, gravest, len(group) - right, right, tuple(said))
+
+
+def _level(group: Sequence[Labelled], prior: float, often: int) -> float | None:
+    """Give the largest score called wrong that verdicts suffice for, None for none.
+
+    What was called wrong speaks for all that is no stronger, what was called right for all that is no weaker.
+    """
+    for level in sorted({each.described.score for each in group if not each.is_right}, reverse=True):
+        if stands(prior, *votes(_speaking(group, level)), often - len(group)):
+            return level
+    return None
+
+
+def _speaking(group: Sequence[Labelled], score: float) -> list[Labelled]:
+    return [each for each in group if each.is_right == (each.described.score <= score) or each.described.score == score]
+
+
+def outvoted(labels: Sequence[Labelled]) -> frozenset[tuple[str, ...]]:
+    """Give the entries of verdicts of right on single findings that verdicts of wrong on the same thing outvote.
+
+    They are told apart from faults by strength: only what was called wrong and is no weaker counts against them.
+    """
+    groups: dict[Key, list[Labelled]] = {}
+    for each in labels:
+        groups.setdefault(each.described.key, []).append(each)
+    prior = priors(labels)
+    return frozenset(
+        each.entries
+        for key, group in groups.items()
+        for each in group
+        if each.is_right
+        and each.together == 1
+        and stands(prior[key[0]], *votes(_speaking(group, each.described.score)), 2)
+    )
 
 
 def _sparing(rules: Mapping[Key, Rule], labels: Sequence[Labelled]) -> dict[Key, Rule]:
@@ -188,7 +250,7 @@ def _sparing(rules: Mapping[Key, Rule], labels: Sequence[Labelled]) -> dict[Key,
     lost = [
         members
         for members in together(labels)
-        if members[0].is_right and all(policy.weigh(each.described).lowers for each in members)
+        if members[0].is_right and len(members) > 1 and all(policy.weigh(each.described).lowers for each in members)
     ]
     often = Counter(key for members in lost for key in {each.described.key for each in members})
     for members in lost:

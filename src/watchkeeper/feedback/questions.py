@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 from watchkeeper.feedback.entries import Described
 from watchkeeper.feedback.ledger import Labelled
-from watchkeeper.feedback.policy import SURE, Key, chance_wrong, priors, votes
+from watchkeeper.feedback.policy import MISS_COST, Key, chance_wrong, priors, stands, votes
 
 
 class Question(NamedTuple):
@@ -23,10 +23,12 @@ class Question(NamedTuple):
 
 
 def questions(findings: Iterable[Described], labels: Sequence[Labelled], *, limit: int = 20) -> list[Question]:
-    """Give up to `limit` findings to judge, one for each thing, that of most unsettled findings first.
+    """Give up to `limit` findings to judge, at most two of one thing, those of the largest expected loss first.
 
-    A thing is settled when the verdicts on it make it SURE that it is expected, or that it is not; then it comes after
-    those that are not, the fewer verdicts a finding it has the sooner. Cost: one pass.
+    The loss of a thing is what is lost if people's verdicts so far mislead: its findings times how likely these are
+    expected while they tell, times how likely they are not, and MISS_COST, while a rule lowers them. So what is told
+    most is asked about again, with another finding, before and after it has a rule. The second of a thing is asked as
+    if the first had been answered as is likely. Cost: one pass.
     """
     known = {each.described.finding_id for each in labels}
     groups: dict[Key, list[Described]] = {}
@@ -38,12 +40,21 @@ def questions(findings: Iterable[Described], labels: Sequence[Labelled], *, limi
     prior = priors(labels)
     rows = []
     for key, group in groups.items():
+        left = [each for each in group if each.finding_id not in known]
+        left.sort(key=lambda each: (each.last_unix_ns, each.finding_id), reverse=True)
         told = said.get(key, [])
-        chance = chance_wrong(prior.get(key[0], 0.5), *votes(told))
-        open_ones = [each for each in group if each.finding_id not in known]
-        if not open_ones:
-            continue
-        is_settled = bool(told) and not 1.0 - SURE < chance < SURE
-        latest = max(open_ones, key=lambda each: (each.last_unix_ns, each.finding_id))
-        rows.append((is_settled, -len(group) / (1 + len(told)), Question(latest.finding_id, len(group), len(told))))
-    return [row[2] for row in sorted(rows)[:limit]]
+        before, (wrong, right) = prior.get(key[0], 0.5), votes(told)
+        for at, each in enumerate(left[:2]):
+            unjudged = len(left) - at
+            if at and unjudged < 2:
+                break
+            rows.append((-_loss(before, wrong, right, unjudged), Question(each.finding_id, len(group), len(told))))
+            is_wrong = chance_wrong(before, wrong, right) >= 0.5
+            wrong, right = wrong + is_wrong, right + (not is_wrong)
+    return [row[1] for row in sorted(rows)[:limit]]
+
+
+def _loss(prior: float, wrong: float, right: float, unjudged: int) -> float:
+    chance = chance_wrong(prior, wrong, right)
+    is_lowered = stands(prior, wrong, right, unjudged)
+    return unjudged * (MISS_COST * (1.0 - chance) if is_lowered else chance)

@@ -7,15 +7,14 @@ and the reason for not promoting, "" for none. Decides; publishes nothing.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple
 
 from watchkeeper.feedback.ledger import Labelled
-from watchkeeper.feedback.policy import Policy, learn, together
+from watchkeeper.feedback.policy import MISS_COST, Key, Policy, learn, outvoted, together
 
 FOLDS = 5
-MISS_COST = 10.0
-"""How many false alarms less make up for one right finding that is lowered."""
+Errors = frozenset[tuple[str, ...]]
 
 
 class Outcome(NamedTuple):
@@ -35,8 +34,8 @@ class Outcome(NamedTuple):
 class Evaluation(NamedTuple):
     """Figures of a candidate beside those of the policy in force, and why it is not promoted, "" when it is.
 
-    held_out: each finding judged by rules made without the verdicts on it. earlier: all verdicts in force. incidents:
-    those of the stored data that a person took up, and how many of them would not have opened.
+    held_out: each finding lowered where rules made without the verdicts on it do so too. earlier: all verdicts in
+    force. incidents: those of the stored data that a person took up, and how many of them would not have opened.
     """
 
     held_out: Outcome
@@ -67,11 +66,18 @@ class Evaluation(NamedTuple):
         }
 
 
-def outcome(policy: Policy, labels: Sequence[Labelled]) -> Outcome:
-    """Give what a policy does to what was judged; what was judged together is told where any of it is."""
+def outcome(
+    policy: Policy, labels: Sequence[Labelled], *, alike: Policy | None = None, errors: Errors = frozenset()
+) -> Outcome:
+    """Give what a policy does to what was judged; what was judged together is told where any of it is.
+
+    alike: another policy that must lower a finding too. errors: entries that are not counted.
+    """
+    both = (policy,) if alike is None else (policy, alike)
     verdicts = [
-        (members[0].is_right, all(policy.weigh(each.described).lowers for each in members))
+        (members[0].is_right, all(one.weigh(each.described).lowers for each in members for one in both))
         for members in together(labels)
+        if members[0].entries not in errors
     ]
     return Outcome(
         sum(is_right for is_right, _ in verdicts),
@@ -81,8 +87,10 @@ def outcome(policy: Policy, labels: Sequence[Labelled]) -> Outcome:
     )
 
 
-def held_out(labels: Sequence[Labelled], known: Sequence[Labelled]) -> Outcome:
-    """Give what rules made of `known` do to `labels`, each judged by rules made without its own fold.
+def held_out(
+    policy: Policy, labels: Sequence[Labelled], known: Sequence[Labelled], told: Mapping[Key, int], errors: Errors
+) -> Outcome:
+    """Give what a policy made of `known` does to `labels`, where rules made without a verdict's own fold do so too.
 
     Folds are by the verdict, so that the findings of an incident that was judged as one are in the same. Cost: FOLDS
     times learning.
@@ -90,8 +98,10 @@ def held_out(labels: Sequence[Labelled], known: Sequence[Labelled]) -> Outcome:
     total = Outcome()
     for fold in range(FOLDS):
         asked = [each for each in labels if _fold(each) == fold]
-        policy = learn([each for each in known if _fold(each) != fold])
-        total = Outcome(*(a + b for a, b in zip(total, outcome(policy, asked), strict=True)))
+        without = learn([each for each in known if _fold(each) != fold], told=told)
+        total = Outcome(
+            *(a + b for a, b in zip(total, outcome(policy, asked, alike=without, errors=errors), strict=True))
+        )
     return total
 
 
@@ -100,21 +110,23 @@ def evaluate(
     active: Policy,
     labels: Sequence[Labelled],
     *,
+    told: Mapping[Key, int] | None = None,
     lost: Callable[[Policy], int],
     taken_up: int,
 ) -> Evaluation:
     """Hold a candidate against the policy in force.
 
-    labels: all judged findings, which the candidate was made of. lost: how many of the `taken_up` incidents of the
-    stored data would not have opened by a policy.
+    labels: all judged findings, which the candidate was made of; those that others outvote are not counted. told: see
+    `learn`. lost: how many of the `taken_up` incidents of the stored data would not have opened by a policy.
     """
     said = set(active.entries)
     known_before = [each for each in labels if said.issuperset(each.entries)]
+    told, errors = told or {}, outvoted(labels)
     found = Evaluation(
-        held_out(labels, labels),
-        held_out(labels, known_before) if active.rules else outcome(active, labels),
-        outcome(candidate, labels),
-        outcome(active, labels),
+        held_out(candidate, labels, labels, told, errors),
+        held_out(active, labels, known_before, told, errors),
+        outcome(candidate, labels, errors=errors),
+        outcome(active, labels, errors=errors),
         taken_up,
         lost(candidate),
         lost(active),
