@@ -25,6 +25,7 @@ import pyarrow.compute as pc
 from watchkeeper.app.tail import Tail
 from watchkeeper.detect.base import Detector
 from watchkeeper.detect.protection import Confirmed, Protects
+from watchkeeper.detect.reported import without_reports
 from watchkeeper.patterns.miner import TemplateMiner
 from watchkeeper.signals.finding import Finding
 from watchkeeper.signals.schema import LOGS, Signal
@@ -243,7 +244,9 @@ class Pipeline:
                 self._guarded(f"detection on {signal.value}", partial(self._close_windows, signal, until_unix_ns))
 
     def _learn(self, signal: Signal, batch: pa.RecordBatch) -> None:
-        self._tell(self._detectors[signal].learn(batch))
+        judged = without_reports(batch) if signal is Signal.LOGS else batch
+        if judged.num_rows:
+            self._tell(self._detectors[signal].learn(judged))
 
     def _close_windows(self, signal: Signal, until_unix_ns: int) -> None:
         self._tell(self._detectors[signal].flush(until_unix_ns))

@@ -25,6 +25,7 @@ from watchkeeper.app.housekeeping import Housekeeping, Task
 from watchkeeper.app.incident_store import IncidentStore
 from watchkeeper.app.incidents import Incidents
 from watchkeeper.app.learned_lines import LearnedLines
+from watchkeeper.app.node_reports import NodeReports
 from watchkeeper.app.notify.notifier import Notifier
 from watchkeeper.app.notify.targets import read_targets
 from watchkeeper.app.online_model import OnlineModel
@@ -55,6 +56,7 @@ from watchkeeper.receive.remote_write.known import Known
 from watchkeeper.receive.tokens import Tokens
 from watchkeeper.settings import DAY_S, Settings
 from watchkeeper.signals.finding import Finding
+from watchkeeper.signals.node_report import REPORTED
 from watchkeeper.signals.schema import Signal
 from watchkeeper.signals.topology import Topology
 from watchkeeper.store.backup import BackupReport
@@ -132,13 +134,19 @@ class Watchkeeper:
         self._detectors = make_detectors(settings, self.patterns)
         cmdb = read_cmdb(settings.path("cmdb_file")) if settings.text("cmdb_file") else None
         self.topologies = Topologies(self.store.metadata, cmdb=cmdb)
+        self._node_reports = NodeReports(self.publish, close_s=settings.number("finding_close_s"))
         self._pipeline = Pipeline(
             self.store,
             self._miner,
             self._detectors,
             tail=self.tail,
             publish=self.publish,
-            observers=[self.topologies, Versions(self.store.metadata, self.changes), AgentFindings(self.publish)],
+            observers=[
+                self.topologies,
+                Versions(self.store.metadata, self.changes),
+                AgentFindings(self.publish),
+                self._node_reports,
+            ],
         )
         self.diagnoses = Diagnoses(
             self.incidents,
@@ -233,6 +241,7 @@ class Watchkeeper:
         self.store.on_durable(self._pipeline.submit)
         self.store.count_held(self._pipeline.held_bytes)
         self.learned_lines.start(self.findings.list(state="open", kind=UNLIKELY, limit=500)[0])
+        self._node_reports.take_up(self.findings.list(state="open", kind=REPORTED, limit=1_000)[0])
         self._pipeline.start()
         self.diagnoses.start()
         self.notifier.start()

@@ -10,6 +10,7 @@ from typing import Any
 from urllib.parse import unquote
 
 from watchkeeper.signals.finding import Finding, FindingSeverity, FindingState
+from watchkeeper.signals.node_report import NODE_SERVICE
 from watchkeeper.signals.topology import NodeKind
 
 NODE_KINDS = {
@@ -93,7 +94,8 @@ def member_from_dict(data: dict[str, Any]) -> Member:
 def nodes_of(finding: Finding) -> tuple[str, ...]:
     """Give the topology ids that a finding speaks of: its `nodes` attribute, its service, the parts of its entity.
 
-    The first is what it is about most closely.
+    The first is what it is about most closely. Where a node tells of itself, the service by which all nodes do so is
+    left out: it would tie the troubles of one node to those of every other.
     """
     found: dict[str, None] = {}
     said = finding.attributes.get("nodes")
@@ -106,6 +108,8 @@ def nodes_of(finding: Finding) -> tuple[str, ...]:
             found[f"{NODE_KINDS[name].value}:{unquote(value)}"] = None
     if finding.service:
         found[f"{NodeKind.SERVICE.value}:{finding.service}"] = None
+    if finding.service == NODE_SERVICE and len(found) > 1:
+        del found[f"{NodeKind.SERVICE.value}:{NODE_SERVICE}"]
     return tuple(found)
 
 

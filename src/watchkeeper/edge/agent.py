@@ -23,7 +23,7 @@ from typing import Any, NamedTuple
 from watchkeeper.edge.counts import Counts
 from watchkeeper.edge.exposition import Sample, Tells, count_samples, reading_samples, state_server
 from watchkeeper.edge.forwarder import Forwarder
-from watchkeeper.edge.host_metrics import SERVICE, HostMetrics, Reading, encode_readings
+from watchkeeper.edge.host_metrics import HostMetrics, Reading, encode_readings
 from watchkeeper.edge.intake import LocalReceiver
 from watchkeeper.edge.link import Centre, Link
 from watchkeeper.edge.spool import Spool
@@ -31,6 +31,7 @@ from watchkeeper.errors import SettingError
 from watchkeeper.receive.tls import server_tls
 from watchkeeper.receive.tokens import is_loopback
 from watchkeeper.settings import Settings
+from watchkeeper.signals.node_report import NODE_SERVICE
 from watchkeeper.signals.signal import Signal
 
 FILES_EVERY_S = 0.5
@@ -179,7 +180,7 @@ class Agent:
 
     def _collect_host(self, every_s: float) -> None:
         host = HostMetrics()
-        resource = {"service.name": SERVICE, "host.name": self.node}
+        resource = {"service.name": NODE_SERVICE, "host.name": self.node}
         while True:
             now = time.time_ns()
             self._readings = host.read()

@@ -19,7 +19,6 @@ from opentelemetry.proto.metrics.v1.metrics_pb2 import AggregationTemporality
 from watchkeeper.version import __version__
 
 SCOPE = "watchkeeper.edge.host"
-SERVICE = "watchkeeper-node"
 _PSEUDO = {"squashfs", "overlay", "tmpfs", "devtmpfs", "ramfs", "iso9660"}
 _LABELS_MAX = 64
 

@@ -8,14 +8,16 @@ Keeps nothing on disk: what a collector that cannot be reached would have had is
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from urllib.parse import SplitResult
 
 from watchkeeper.edge.sender import Sender, Target
 from watchkeeper.host import otlp
+from watchkeeper.host.kernel_events import KernelEvent
 from watchkeeper.host.survey import HostHealth
 
 _AGAIN_S = 3600.0
+_WAITING_MAX = 1_000
 
 
 @dataclass(frozen=True)
@@ -29,10 +31,15 @@ class MetricsTarget(Target):
 
 
 class HealthNews:
-    """Makes the requests of looks, and remembers what was told. Not for several threads at once."""
+    """Makes the requests of looks, and remembers what was told. Not for several threads at once.
+
+    Events of a look whose records were not taken go with the next one: a look gives each event once.
+    """
 
     def __init__(self) -> None:
         self._told: dict[str, int] = {}
+        self._waiting: dict[str, KernelEvent] = {}
+        self._anew = True
 
     def requests(self, health: HostHealth) -> tuple[bytes, bytes]:
         """Give the logs and the metrics of one look in OTLP; no metrics (b"") without a GPU."""
@@ -41,10 +48,15 @@ class HealthNews:
 
     def records(self, health: HostHealth) -> list[otlp.LogRecord]:
         """Give the heartbeat, new events, and troubles that were not told lately."""
-        return [otlp.heartbeat(health), *otlp.log_records(health, self._known(health))]
+        self._waiting |= {event.id: event for event in health.events}
+        for oldest in list(self._waiting)[:-_WAITING_MAX]:
+            del self._waiting[oldest]
+        whole = replace(health, events=tuple(self._waiting.values()))
+        return [otlp.heartbeat(whole), *otlp.log_records(whole, self._known(health), anew=self._anew)]
 
     def told(self, health: HostHealth) -> None:
         """Note that the records of a look were taken."""
+        self._waiting, self._anew = {}, False
         known = self._known(health)
         current = otlp.trouble_keys(health)
         self._told = {key: self._told[key] if key in known else health.time_unix_ns for key in current}

@@ -24,6 +24,7 @@ import pyarrow.compute as pc
 from watchkeeper.detect.base import Detector
 from watchkeeper.detect.logs import LogDetector
 from watchkeeper.detect.metrics.detector import MetricDetector
+from watchkeeper.detect.reported import Reports, without_reports
 from watchkeeper.detect.traces.detector import TraceDetector
 from watchkeeper.edge.exposition import Sample
 from watchkeeper.edge.otlp import encode_logs
@@ -35,6 +36,7 @@ from watchkeeper.settings import Settings
 from watchkeeper.signals.entity import Entity
 from watchkeeper.signals.finding import Finding, FindingState, finding_id
 from watchkeeper.signals.finding_record import EVENT_NAME, TEMPLATE, finding_attributes, node_of
+from watchkeeper.signals.node_report import NODE_SERVICE
 from watchkeeper.signals.schema import LOGS, Signal
 
 if TYPE_CHECKING:
@@ -44,7 +46,6 @@ WAITING_MAX = 256
 WAITING_BYTES_MAX = 16 << 20
 FLUSH_EVERY_S = 1.0
 SAVE_EVERY_S = 60.0
-SERVICE = "watchkeeper-node"
 
 _log = logging.getLogger(__name__)
 
@@ -70,6 +71,7 @@ class Scoring:
         self._waiting_bytes = 0
         self._miner = TemplateMiner(templates_max=settings.integer("templates_max"))
         self._detectors = self._make(settings)
+        self._reports = Reports(settings.number("finding_close_s"))
         self._newest: dict[Signal, tuple[int, float]] = {}
         self._open: dict[str, Finding] = {}
         self._unsent: list[Finding] = []
@@ -155,9 +157,15 @@ class Scoring:
         if signal is Signal.LOGS:
             if pc.any(pc.equal(batch.column("event_name"), EVENT_NAME)).as_py():
                 return
+            for finding in self._reports.take(batch):
+                # The centre makes the same of the report itself: here it is only said.
+                self._note(finding)
+            batch = without_reports(batch)
             ids = self._miner.match(batch.column("body"), batch.column("time_unix_ns"))
             index = LOGS.get_field_index("template_id")
             batch = batch.set_column(index, LOGS.field(index), ids)
+        if not batch.num_rows:
+            return
         self._newest[signal] = (pc.max(batch.column("time_unix_ns")).as_py(), time.monotonic())
         self._take(self._detectors[signal].learn(batch))
 
@@ -168,15 +176,19 @@ class Scoring:
 
     def _take(self, findings: list[Finding]) -> None:
         for finding in map(self._of_this_node, findings):
-            if finding.state is FindingState.OPEN:
-                if finding.id not in self._open:
-                    self.opened[finding.kind] += 1
-                    line = f"finding {finding.severity.value} {finding.service}: {finding.title} ({finding.why})"
-                    self._say(line if line.isprintable() else line.encode("unicode_escape").decode("ascii"))
-                self._open[finding.id] = finding
-            else:
-                self._open.pop(finding.id, None)
+            self._note(finding)
             self._unsent = [each for each in self._unsent if each.id != finding.id] + [finding]
+
+    def _note(self, finding: Finding) -> None:
+        """Say it when it is new, and keep what is open for /metrics."""
+        if finding.state is not FindingState.OPEN:
+            self._open.pop(finding.id, None)
+            return
+        if finding.id not in self._open:
+            self.opened[finding.kind] += 1
+            line = f"finding {finding.severity.value} {finding.service}: {finding.title} ({finding.why})"
+            self._say(line if line.isprintable() else line.encode("unicode_escape").decode("ascii"))
+        self._open[finding.id] = finding
 
     def _of_this_node(self, finding: Finding) -> Finding:
         """Say which node a finding is of, in its entity and so in its id: other nodes run the same services."""
@@ -189,7 +201,7 @@ class Scoring:
         """Hand findings to the spool; what it has no room for waits here, the latest word on each."""
         if not self._unsent:
             return
-        resource = (("service.name", SERVICE),)
+        resource = (("service.name", NODE_SERVICE),)
         records = [
             Record(
                 f"Finding of an agent: {finding.title}",

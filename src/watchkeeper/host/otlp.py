@@ -19,11 +19,33 @@ from watchkeeper.host.check import Check, CheckSeverity, CheckStatus
 from watchkeeper.host.gpu import THROTTLE_HARDWARE, THROTTLE_REASONS, THROTTLE_THERMAL, Gpu
 from watchkeeper.host.kernel_events import KernelEvent
 from watchkeeper.host.survey import GpuHealth, HealthState, HostHealth
-from watchkeeper.host.xid import xid_entry
+from watchkeeper.host.xid import ACTIONS, Origin, xid_entry
+from watchkeeper.signals.node_report import (
+    ADVICE,
+    CHECK_ID,
+    EVENT_KIND,
+    EVENT_ORIGIN,
+    HEARTBEAT,
+    NODE_SERVICE,
+    SCOPE,
+    TROUBLE,
+    TROUBLES,
+    trouble_name,
+)
 from watchkeeper.version import __version__
 
-SCOPE = "watchkeeper.host"
-SERVICE = "watchkeeper-node"
+_EVENT_CHECKS = {
+    "xid": "gpu.xid",
+    "gpu_lost": "gpu.xid",
+    "double_bit_ecc": "gpu.xid",
+    "sxid": "gpu.switch",
+    "read_only": "host.read_only",
+}
+"""The check that tells how long an event's trouble lasts; one of another kind, a kill say, is over once it is told."""
+_EVENT_ORIGINS = {
+    **dict.fromkeys(("gpu_lost", "sxid", "nvme_reset", "read_only", "infiniband_link_down"), Origin.HARDWARE.value),
+    **dict.fromkeys(("oom_kill", "nccl_segfault"), Origin.APPLICATION.value),
+}
 _SLOWED = {bit for bit in THROTTLE_REASONS if bit & (THROTTLE_HARDWARE | THROTTLE_THERMAL)}
 _SEVERITIES = {
     CheckSeverity.INFO: (9, "INFO"),
@@ -47,7 +69,7 @@ class LogRecord(NamedTuple):
 
 def host_resource(health: HostHealth) -> dict[str, str]:
     """Give the resource attributes of the host."""
-    return {"service.name": SERVICE, "host.name": health.host}
+    return {"service.name": NODE_SERVICE, "host.name": health.host}
 
 
 def gpu_resource(health: HostHealth, gpu: Gpu) -> dict[str, str]:
@@ -63,22 +85,27 @@ def gpu_resource(health: HostHealth, gpu: Gpu) -> dict[str, str]:
     return {**host_resource(health), **{key: value for key, value in told.items() if value}}
 
 
-def log_records(health: HostHealth, known: Iterable[str] = ()) -> list[LogRecord]:
+def log_records(health: HostHealth, known: Iterable[str] = (), *, anew: bool = False) -> list[LogRecord]:
     """Give a record for each new event, and one for each check in trouble but those `known`, keys of `trouble_keys`.
 
-    An event has its own time, a check that of the look. A trouble that an event tells already is not told twice.
+    An event has its own time, a check that of the look. A trouble that an event tells already is not told twice. anew:
+    nobody was told before, so what goes on from events of earlier looks is told too.
     """
     gpus = {gpu.gpu.id: gpu.gpu for gpu in health.gpus}
     by_address = _by_address(health)
     records = [_event_record(health, event, by_address.get(event.device)) for event in health.events]
+    told = {record.attributes.get(TROUBLE) for record in records}
     passed_over = set(known)
     for check in health.all_checks:
-        told_by_event = check.id in {"gpu.xid", "gpu.switch", "infiniband.drop"} or check.source == "kernel log"
-        if (
-            check.status in {CheckStatus.WARN, CheckStatus.FAIL}
-            and not told_by_event
-            and _key(check) not in passed_over
-        ):
+        if check.status not in {CheckStatus.WARN, CheckStatus.FAIL} or _key(check) in passed_over:
+            continue
+        if check.id in {"gpu.xid", "gpu.switch", "infiniband.drop"} or check.source == "kernel log":
+            lasts = check.id in _EVENT_CHECKS.values() and check.attributes.get("origin") != Origin.APPLICATION
+            gpu = by_address.get(check.device)
+            if not (anew and lasts) or trouble_name(check.id, gpu.id if gpu else check.device) in told:
+                continue
+            records.append(_check_record(health, check, gpu))
+        else:
             records.append(_check_record(health, check, gpus.get(check.device)))
     return records
 
@@ -93,14 +120,26 @@ def heartbeat(health: HostHealth) -> LogRecord:
         "watchkeeper.health": health.state.value,
         "watchkeeper.gpus": len(health.gpus),
         "watchkeeper.checks.troubled": len(trouble_keys(health)),
+        TROUBLES: _going_on(health),
     }
     resource = tuple(host_resource(health).items())
-    return LogRecord(resource, health.time_unix_ns, 9, "INFO", body, "host.health", more)
+    return LogRecord(resource, health.time_unix_ns, 9, "INFO", body, HEARTBEAT, more)
 
 
 def trouble_keys(health: HostHealth) -> set[str]:
     """Name the troubles of a look, so that the next one can leave out those that go on."""
     return {_key(check) for check in health.all_checks if check.status in {CheckStatus.WARN, CheckStatus.FAIL}}
+
+
+def _going_on(health: HostHealth) -> list[str]:
+    """Name the troubles that go on, each device by the name that its records carry."""
+    by_address = _by_address(health)
+    troubled = [check for check in health.all_checks if check.status in {CheckStatus.WARN, CheckStatus.FAIL}]
+    return sorted({trouble_name(check.id, _device(check.device, by_address)) for check in troubled})
+
+
+def _device(device: str, by_address: Mapping[str, Gpu]) -> str:
+    return by_address[device].id if device in by_address else device
 
 
 def _key(check: Check) -> str:
@@ -110,13 +149,19 @@ def _key(check: Check) -> str:
 def _by_address(health: HostHealth) -> dict[str, Gpu]:
     from watchkeeper.host.kernel_events import pci_key
 
-    rows = {pci_key(each.gpu.pci or ""): each.gpu for each in health.gpus if each.gpu.pci}
-    return {**rows, **{each.gpu.id: each.gpu for each in health.gpus}}
+    gpus = [*health.earlier, *(each.gpu for each in health.gpus)]
+    rows = {pci_key(gpu.pci or ""): gpu for gpu in gpus if gpu.pci}
+    return {**rows, **{gpu.id: gpu for gpu in gpus}}
 
 
 def _event_record(health: HostHealth, event: KernelEvent, gpu: Gpu | None) -> LogRecord:
     number, text = _SEVERITIES[event.severity]
-    more: dict[str, Any] = {"watchkeeper.event.kind": event.kind, "watchkeeper.event.id": event.id}
+    more: dict[str, Any] = {EVENT_KIND: event.kind, "watchkeeper.event.id": event.id}
+    origin = str(event.attributes.get("origin", _EVENT_ORIGINS.get(event.kind, "")))
+    if origin:
+        more[EVENT_ORIGIN] = origin
+    if event.kind in _EVENT_CHECKS and origin != Origin.APPLICATION:
+        more[TROUBLE] = trouble_name(_EVENT_CHECKS[event.kind], gpu.id if gpu else event.device)
     body = f"{event.title}: {event.text}"
     if event.kind == "xid":
         entry = xid_entry(event.code)
@@ -126,6 +171,7 @@ def _event_record(health: HostHealth, event: KernelEvent, gpu: Gpu | None) -> Lo
             "nvidia.xid.origin": entry.origin.value,
             "nvidia.xid.action": entry.action,
             "nvidia.xid.source": entry.source,
+            ADVICE: ACTIONS[entry.action],
         }
         if "pid" in event.attributes:
             more["process.pid"] = event.attributes["pid"]
@@ -144,15 +190,24 @@ def _event_record(health: HostHealth, event: KernelEvent, gpu: Gpu | None) -> Lo
 def _check_record(health: HostHealth, check: Check, gpu: Gpu | None) -> LogRecord:
     number, text = _SEVERITIES[check.severity]
     more: dict[str, Any] = {
-        "watchkeeper.check.id": check.id,
+        CHECK_ID: check.id,
+        TROUBLE: trouble_name(check.id, gpu.id if gpu else check.device),
         "watchkeeper.check.status": check.status.value,
         "watchkeeper.check.observed": check.observed,
         "watchkeeper.check.threshold": check.threshold,
         "watchkeeper.check.source": check.source,
+        **({EVENT_ORIGIN: Origin.HARDWARE.value} if gpu else {}),
+        **({ADVICE: check.actions[0]} if check.actions else {}),
         **check.attributes,
     }
     resource = gpu_resource(health, gpu) if gpu else host_resource(health)
     what = f"GPU {check.title.lower()}" if gpu else check.title
+    if check.id in _EVENT_CHECKS.values():
+        # It goes on from an event, whose finding it is to join.
+        more |= {EVENT_KIND: check.attributes["kind"], EVENT_ORIGIN: check.attributes["origin"]}
+        more |= {"nvidia.xid": check.attributes["code"]} if check.attributes["kind"] == "xid" else {}
+        more |= {"pci.address": check.device} if check.device and gpu is None else {}
+        what = f"GPU error {check.title}" if check.id == "gpu.xid" else check.title
     body = f"{what}: {check.reason} ({check.observed})"
     return LogRecord(tuple(resource.items()), health.time_unix_ns, number, text, body, check.id, more)
 

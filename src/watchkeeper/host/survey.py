@@ -106,7 +106,10 @@ def _condition_dict(condition: Condition) -> dict[str, Any]:
 
 @dataclass(frozen=True)
 class HostHealth:
-    """One look: `events` are those not seen before; `time_unix_ns` is when it was taken."""
+    """One look: `events` are those not seen before; `time_unix_ns` is when it was taken.
+
+    earlier: GPUs that earlier looks saw and this one does not; one that has left the bus still has its name.
+    """
 
     host: str
     time_unix_ns: int
@@ -116,6 +119,7 @@ class HostHealth:
     checks: tuple[Check, ...]
     events: tuple[KernelEvent, ...]
     present: bool
+    earlier: tuple[Gpu, ...] = ()
 
     @property
     def state(self) -> HealthState:
@@ -170,6 +174,7 @@ class Survey:
         self._follower = KernelFollower(machine)
         self._recent: tuple[KernelLine, ...] = ()
         self._addresses: dict[str, str] = {}
+        self._seen: dict[str, Gpu] = {}
 
     def look(self) -> HostHealth:
         """Look once; as long as the driver takes to answer, else some ten milliseconds."""
@@ -178,6 +183,9 @@ class Survey:
         snapshot = self._read()
         self.trail.add(snapshot, now_unix_ns)
         self._addresses |= {gpu.id: pci_key(gpu.pci or gpu.id) for gpu in snapshot.gpus if gpu.pci}
+        now_seen = {gpu.id: gpu for gpu in snapshot.gpus}
+        self._seen |= now_seen
+        earlier = tuple(gpu for name, gpu in self._seen.items() if name not in now_seen)
         log = self._follower.take()
         lines = (*self._recent, *log.lines)
         self._recent = lines[-_HEAD_LINES:]
@@ -205,7 +213,9 @@ class Survey:
         )
         driven = bool(snapshot.gpus) or snapshot.code in binding.OF_A_LOADED_DRIVER
         present = driven or bool(nvidia_gpus(pci_devices(machine)))
-        return HostHealth(machine.host, now_unix_ns, machine.boot_id, snapshot, gpus, checks, tuple(fresh), present)
+        return HostHealth(
+            machine.host, now_unix_ns, machine.boot_id, snapshot, gpus, checks, tuple(fresh), present, earlier
+        )
 
     def _driver_events(self, snapshot: GpuSnapshot, now_unix_ns: int) -> list[KernelEvent]:
         return [

@@ -13,6 +13,7 @@ from watchkeeper.diagnose.rank.hardware import led_by_hardware
 from watchkeeper.diagnose.window import IncidentWindow
 from watchkeeper.signals.entity import Entity
 from watchkeeper.signals.finding import FindingSeverity
+from watchkeeper.signals.node_report import REPORTED
 from watchkeeper.signals.topology import Edge, EdgeKind, Node, NodeKind, Topology
 
 GPU, HOST, JOB, OTHER = "gpu:G1", "host:n1", "service:trainer", "service:web"
@@ -61,6 +62,26 @@ def test_a_gpu_that_reports_a_fault_is_the_cause_of_what_runs_on_its_host() -> N
 def test_it_never_leads_against_a_supported_cause() -> None:
     spoken = replace(SILENT, abstains=False)
     assert led_by_hardware(window(SLOW, XID), spoken) is spoken
+
+
+def reported(severity: FindingSeverity, origin: str):
+    return replace(XID, kind=REPORTED, severity=severity, attributes={"origin": origin})
+
+
+def test_what_a_gpu_reports_of_itself_goes_over_the_job_on_it_and_over_nothing_else() -> None:
+    spoken = replace(SILENT, abstains=False)
+    broken = reported(FindingSeverity.CRITICAL, "hardware")
+    assert led_by_hardware(window(SLOW, broken), spoken).nodes()[0] == GPU
+    elsewhere = replace(spoken, causes=(Cause(OTHER, 0.9, 0.9), *spoken.causes[:-1]))
+    assert led_by_hardware(window(SLOW, broken), elsewhere) is elsewhere
+    for lesser in (reported(FindingSeverity.WARNING, "hardware"), reported(FindingSeverity.CRITICAL, "application")):
+        assert led_by_hardware(window(SLOW, lesser), spoken) is spoken
+
+
+def test_throttling_alone_is_told_as_the_cause_where_nothing_else_is_and_an_applications_fault_is_not() -> None:
+    throttled = reported(FindingSeverity.WARNING, "hardware")
+    assert led_by_hardware(window(SLOW, throttled), SILENT).nodes()[0] == GPU
+    assert led_by_hardware(window(SLOW, reported(FindingSeverity.WARNING, "application")), SILENT) is SILENT
 
 
 @pytest.mark.parametrize(

@@ -1,9 +1,10 @@
 """Hardware that reports its own fault: a GPU or host whose own findings stand beside the trouble of what runs on it.
 
 Enters: a Ranking and the findings of its window. Leaves: the Ranking, led by such a piece of hardware where nothing
-else was singled out. An XID or a throttle is a direct reading, while metrics of a job show only that it is slower. So
-it leads when the ranking abstains, and never against a cause that telemetry supports. Its confidence is a bound, not
-fitted: no public data of recorded hardware faults with the telemetry of their jobs was found.
+else was singled out, or only what runs on it. An XID or a throttle is a direct reading, while metrics of a job show
+only that it is slower. So it leads when the ranking abstains; over a job on it, which telemetry supports as the cause,
+goes what the hardware or driver calls critical; and never over anything else. Its confidence is a bound, not fitted: no
+public data of recorded hardware faults with the telemetry of their jobs was found.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from watchkeeper.diagnose.member import nodes_of
 from watchkeeper.diagnose.rank.calibration import FLOOR
 from watchkeeper.diagnose.window import IncidentWindow
 from watchkeeper.signals.finding import Finding, FindingSeverity
+from watchkeeper.signals.node_report import REPORTED
 from watchkeeper.signals.topology import NodeKind, Topology
 
 HARDWARE = (NodeKind.GPU, NodeKind.HOST)
@@ -27,7 +29,7 @@ PROOFS_MAX = 4
 
 def led_by_hardware(window: IncidentWindow, ranking: Ranking) -> Ranking:
     """Give the ranking with the hardware first that reports a fault and on which others of the incident run."""
-    if not ranking.abstains or not window.findings:
+    if not window.findings:
         return ranking
     kinds = {node.id: node.kind for node in window.topology.nodes}
     shown: dict[str, list[Finding]] = {}
@@ -40,11 +42,20 @@ def led_by_hardware(window: IncidentWindow, ranking: Ranking) -> Ranking:
     }
     explained = {node: _explained(window.topology, node, set(shown)) for node in reporting}
     candidates = [node for node in reporting if explained[node]]
+    if not ranking.abstains:
+        leading = ranking.causes[0].node
+        candidates = [node for node in candidates if leading in explained[node] and any(map(_broken, reporting[node]))]
     if not candidates:
         return ranking
     first = min(
         candidates,
-        key=lambda node: (HARDWARE.index(kinds[node]), -len(explained[node]), reporting[node][0].first_unix_ns, node),
+        key=lambda node: (
+            HARDWARE.index(kinds[node]),
+            not any(one.severity is FindingSeverity.CRITICAL for one in reporting[node]),
+            -len(explained[node]),
+            reporting[node][0].first_unix_ns,
+            node,
+        ),
     )
     return _led(ranking, first, reporting[first], {node: shown[node] for node in explained[first]})
 
@@ -56,8 +67,18 @@ def _about(finding: Finding, kinds: Mapping[str, NodeKind]) -> str:
 
 
 def _is_fault(window: IncidentWindow, finding: Finding) -> bool:
-    """Only what is critical, and is there when the incident begins, is called a fault of the hardware."""
-    return finding.severity is FindingSeverity.CRITICAL and finding.first_unix_ns <= window.onset_unix_ns + AFTER_NS
+    """Tell whether it is there when the incident begins, and is critical or a GPU's own report that slows jobs."""
+    grave = finding.severity is FindingSeverity.CRITICAL or _says_of_itself(finding)
+    return grave and finding.first_unix_ns <= window.onset_unix_ns + AFTER_NS
+
+
+def _says_of_itself(finding: Finding) -> bool:
+    """Tell whether it is a report of hardware or driver about itself, and not about what an application did."""
+    return finding.kind == REPORTED and finding.attributes.get("origin") in {"hardware", "driver"}
+
+
+def _broken(finding: Finding) -> bool:
+    return finding.severity is FindingSeverity.CRITICAL and _says_of_itself(finding)
 
 
 def _explained(topology: Topology, hardware: str, shown: set[str]) -> list[str]:
