@@ -13,7 +13,7 @@ from watchkeeper.diagnose.rank.hardware import led_by_hardware
 from watchkeeper.diagnose.window import IncidentWindow
 from watchkeeper.signals.entity import Entity
 from watchkeeper.signals.finding import FindingSeverity
-from watchkeeper.signals.node_report import REPORTED
+from watchkeeper.signals.node_report import NODE_SERVICE, REPORTED
 from watchkeeper.signals.topology import Edge, EdgeKind, Node, NodeKind, Topology
 
 GPU, HOST, JOB, OTHER = "gpu:G1", "host:n1", "service:trainer", "service:web"
@@ -82,6 +82,17 @@ def test_throttling_alone_is_told_as_the_cause_where_nothing_else_is_and_an_appl
     throttled = reported(FindingSeverity.WARNING, "hardware")
     assert led_by_hardware(window(SLOW, throttled), SILENT).nodes()[0] == GPU
     assert led_by_hardware(window(SLOW, reported(FindingSeverity.WARNING, "application")), SILENT) is SILENT
+
+
+@pytest.mark.parametrize(("origin", "leads_over_the_job"), [("hardware", True), ("application", False)])
+def test_a_host_that_reports_a_lost_disk_or_a_kill_is_the_cause_of_what_runs_there(
+    origin: str, leads_over_the_job: bool
+) -> None:
+    entity = Entity(service=NODE_SERVICE, node="n1").key
+    told = replace(reported(FindingSeverity.CRITICAL, origin), service=NODE_SERVICE, entity=entity)
+    assert led_by_hardware(window(SLOW, told), SILENT).nodes()[0] == HOST
+    spoken = led_by_hardware(window(SLOW, told), replace(SILENT, abstains=False))
+    assert (spoken.nodes()[0] == HOST) is leads_over_the_job
 
 
 @pytest.mark.parametrize(
