@@ -19,9 +19,14 @@ from tests.own_mounts import own_mounts
 SECOND_NS = 10**9
 QUIET_STEPS, SLOW_STEPS, STEP_S = 60, 18, 10
 XID = "NVRM: Xid (PCI:0000:3b:00): 119, pid=7, name=train, Timeout waiting for RPC from GSP0!"
+READ_ONLY = "EXT4-fs (nvme0n1p1): Remounting filesystem read-only"
+KILLED = "Out of memory: Killed process 4711 (train) total-vm:1kB, anon-rss:1kB"
 NODE = "gpu-node-17"
 BROKEN_GPU = "gpu:GPU-00000000-2222-3333-4444-555555555555"
-NEWS = ("GSP_RPC_TIMEOUT", "GPU throttling", "GPU memory errors", "training.step.duration")
+NEWS = (
+    *("GSP_RPC_TIMEOUT", "GPU throttling", "GPU memory errors"),
+    *("File system gone read-only", "Process killed for want of memory", "training.step.duration"),
+)
 
 
 def booted_s() -> int:
@@ -72,7 +77,7 @@ def test_a_cut_off_node_warns_and_its_gpu_and_the_job_become_one_incident(
     binds = (("dev/kmsg", "/dev/kmsg"), ("sys/bus/pci/devices", "/sys/bus/pci/devices"))
     script = "\n".join(f"mount --bind '{recorded.root / own}' {there}" for own, there in binds)
     broken_s = time.time() - SLOW_STEPS * STEP_S
-    recorded.kernel(XID, at_s=broken_s - booted_s())
+    recorded.kernel(XID, READ_ONLY, KILLED, at_s=broken_s - booted_s())
     broken_unix_ns = int(broken_s) * SECOND_NS
     with own_mounts(script) as mounts:
         edge = Edge(
