@@ -56,7 +56,7 @@ def do(folder: JobFolder) -> int:
     job = folder.read("job")
     assert job is not None
     asked = job["spec"]["parameters"]
-    with Reporter(folder, {}, every_s=0.02) as reporter:
+    with Reporter(folder, every_s=0.02) as reporter:
         reporter.begin(Stage.TRAIN)
         reporter.plan(Stage.TRAIN, STEPS)
         if "child" in asked:

@@ -153,7 +153,6 @@ class Training:
             "exclusions": [*exclusions_of(findings, unless=self.wrong()), *self.confirmed(*within)],
             "memory_bytes_max": self._settings.integer("training_memory_bytes_max"),
             "false_alarms_max": self._settings.number("training_false_alarms_max"),
-            "paces": self._paces(job.spec.kind),
         }
 
     def _judged(self, from_unix_ns: int, until_unix_ns: int) -> list[Finding]:
@@ -168,14 +167,6 @@ class Training:
             if cursor is None:
                 break
         return found
-
-    def _paces(self, kind: str) -> Mapping[str, float]:
-        """Give how fast the last completed job of a kind was, for the estimate of the next."""
-        for job in self.jobs.list(limit=20):
-            if job.spec.kind == kind and job.status is Status.COMPLETED and "paces" in job.result:
-                paces: Mapping[str, float] = job.result["paces"]
-                return paces
-        return {}
 
     def freeze(self, job: Job, folder: Path) -> int:
         """Freeze the lines of a job's range into a folder; gives the rows of its files."""

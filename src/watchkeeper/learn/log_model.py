@@ -11,7 +11,7 @@ from __future__ import annotations
 import json
 import threading
 from collections import OrderedDict
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -23,7 +23,7 @@ from watchkeeper.learn.checkpoints import EVERY_STEPS, Checkpoints
 from watchkeeper.learn.explanation import Explanation, KnownLines, TokenGuess
 from watchkeeper.learn.line_counts import FormReader, LineCounts, Lines, has_failure_words
 from watchkeeper.learn.line_tokens import WordsOf, words
-from watchkeeper.learn.masked_lines import TOP, MaskedLines
+from watchkeeper.learn.masked_lines import TOP, Guesses, MaskedLines
 from watchkeeper.learn.network import Network
 from watchkeeper.learn.quantised import Quantised
 from watchkeeper.learn.training import Told, Training, untold
@@ -36,6 +36,8 @@ __all__ = ["Judged", "LineCounts", "LogModel", "Verdict", "has_failure_words"]
 SCHEMA_VERSION = 1
 CACHED_MAX = 50_000
 JUDGED_HELD_MAX = 1_000
+SETTLING_PASSES = 4
+"""Lines held out and strangers made of them, each by exact and by rounded weights."""
 QUALITY_LOSS_MAX = 0.01
 """By how much rounded weights may tell fewer held-out tokens, and strangers worse, and still be taken."""
 TRAINING = Training(epochs=60, batch=32, rate=1e-3, decay=0.005, steps_min=400, steps_max=2_000)
@@ -97,13 +99,14 @@ class LogModel:
         checkpoint: Path | None = None,
         checkpoint_every: int = EVERY_STEPS,
         budget: float = BUDGET,
+        passed: Callable[[int], None] | None = None,
     ) -> LogModel:
         """Train on four fifths of the distinct lines, test and calibrate on the others; raises ValueError for none.
 
         checkpoint: a folder to go on from after a kill, written every `checkpoint_every` steps; it must be of the same
-        lines to be taken up, and is emptied at the end. Cost: training.planned(...) steps of about a tenth of a second
-        on one core, and one pass of the network for each token of at most 2 x JUDGED_HELD_MAX lines. Raises
-        MissingExtra without torch.
+        lines to be taken up, and is emptied at the end. passed: called with the tokens asked of as held-out lines are
+        judged, see tokens_settled. Cost: training.planned(...) steps of some hundredths of a second on one core, and
+        SETTLING_PASSES of the network for at most JUDGED_HELD_MAX lines. Raises MissingExtra without torch.
         """
         learned, held = counts.split()
         if not len(learned):
@@ -134,7 +137,7 @@ class LogModel:
             "dropout": 0.1,
             "vocabulary": len(exact.vocabulary),
         }
-        model = _settled(cls(exact, counts, parameters=parameters), held.lines(), budget, seed)
+        model = _settled(cls(exact, counts, parameters=parameters), held.lines(), budget, seed, passed)
         if kept is not None:
             kept.clear()
         return model
@@ -163,6 +166,18 @@ class LogModel:
             read = self._reader.read(lines)
         judged = self.lines.judge_words([words(form) for form in read.forms])
         return np.asarray((1.0 - judged.missed)[read.codes])
+
+    def measured(
+        self, forms: Sequence[str], *, passed: Callable[[int], None] | None = None
+    ) -> tuple[Floats, npt.NDArray[np.bool_]]:
+        """Ask the network of every form (n,), the known ones too: `score` of each, and whether users would see it.
+
+        passed: called with the tokens that were asked of, now and then.
+        """
+        values = _values(self.lines.guess(WordsOf(forms), passed=passed), len(forms))
+        with self._lock:
+            new = np.array([form not in self.counts for form in forms], bool)
+        return values["share"], new & (values[self.calibration.measure] < self.calibration.threshold)
 
     def flagged(self, lines: Lines) -> npt.NDArray[np.bool_]:
         """Tell which raw lines (n,) are strange: of a form not known, and below the threshold of the measure in force.
@@ -287,7 +302,7 @@ class LogModel:
         if not forms:
             return []
         self.asked += len(forms)
-        values = _values(self.lines, [words(form) for form in forms])
+        values = _values(self.lines.guess(WordsOf(forms)), len(forms))
         strange = values[self.calibration.measure] < self.calibration.threshold
         share, chance = values["share"].tolist(), values["chance"].tolist()
         verdicts = [
@@ -300,16 +315,17 @@ class LogModel:
         return verdicts
 
 
-def _values(lines: MaskedLines, tokens: Sequence[Sequence[str]]) -> dict[str, Floats]:
-    """Give both measures of lines, higher = more usual."""
-    judged = lines.judge_words(tokens)
+def _values(guesses: Guesses, lines: int) -> dict[str, Floats]:
+    """Give both measures of so many lines, higher = more usual."""
+    judged = guesses.judged(lines)
     return {"share": 1.0 - judged.missed, "chance": 10.0**-judged.surprise}
 
 
 def _calibration(lines: MaskedLines, forms: Sequence[str], budget: float, seed: int) -> Calibration:
     held = [words(form) for form in _some(forms, seed)]
     made = strangers_of(held, lines.vocabulary.words, seed=seed)
-    return calibrated(_values(lines, held), _values(lines, made), budget)
+    normal, strange = (_values(lines.guess(each), len(each)) for each in (held, made))
+    return calibrated(normal, strange, budget)
 
 
 def _some(forms: Sequence[str], seed: int) -> list[str]:
@@ -318,7 +334,14 @@ def _some(forms: Sequence[str], seed: int) -> list[str]:
     return [ordered[at] for at in chosen.tolist()]
 
 
-def _settled(model: LogModel, held: list[str], budget: float, seed: int) -> LogModel:
+def tokens_settled(counts: LineCounts, seed: int = 0) -> int:
+    """Give how many tokens `learn` will ask of to settle the model that it trained from these lines."""
+    return SETTLING_PASSES * sum(len(words(form)) for form in _some(counts.split()[1].lines(), seed))
+
+
+def _settled(
+    model: LogModel, held: list[str], budget: float, seed: int, passed: Callable[[int], None] | None
+) -> LogModel:
     """Measure the trained network and its rounded twin on lines held out; give the model of the one to be shipped."""
     exact = model.lines
     if not isinstance(exact.network, Network):
@@ -328,8 +351,9 @@ def _settled(model: LogModel, held: list[str], budget: float, seed: int) -> LogM
     made = strangers_of(tokens, exact.vocabulary.words, seed=seed)
     told, chosen = {}, []
     for name, lines in (("exact", exact), ("int8", rounded)):
-        guesses = lines.guess(tokens)
-        normal, strange = _values(lines, tokens), _values(lines, made)
+        guesses = lines.guess(tokens, passed=passed)
+        normal = _values(guesses, len(tokens))
+        strange = _values(lines.guess(made, passed=passed), len(made))
         chosen.append(calibrated(normal, strange, budget))
         told[f"accuracy_{name}"] = float((guesses.rank == 0).mean()) if len(guesses.rank) else 0.0
         told[f"top50_{name}"] = float((guesses.rank < TOP).mean()) if len(guesses.rank) else 0.0

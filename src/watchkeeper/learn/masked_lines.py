@@ -55,6 +55,13 @@ class Guesses(NamedTuple):
     rank: Ints
     chance: Floats
 
+    def judged(self, lines: int) -> Judged:
+        """Sum up by line, of so many; a line without tokens is not strange."""
+        size = np.maximum(np.bincount(self.line, minlength=lines), 1)
+        missed = np.bincount(self.line, weights=self.rank >= TOP, minlength=lines)
+        surprise = np.bincount(self.line, weights=-np.log10(self.chance), minlength=lines)
+        return Judged(missed / size, surprise / size)
+
 
 class MaskedLines:
     """See the module. Cost: one pass of the network for each distinct line, whatever its tokens.
@@ -87,12 +94,13 @@ class MaskedLines:
         seed: int = 0,
         told: Told = untold,
         checkpoints: Checkpoints | None = None,
+        vocabulary: Vocabulary | None = None,
     ) -> MaskedLines:
-        """Train on the tokens of distinct lines; weights: (n,), > 0.
+        """Train on the tokens of distinct lines; weights: (n,), > 0. vocabulary: that of the lines by default.
 
         held: lines to test on: the state that tells most of their masked tokens right is kept.
         """
-        vocabulary = Vocabulary.of(lines)
+        vocabulary = vocabulary or Vocabulary.of(lines)
         rows = vocabulary.encode(lines)
         test = _accuracy(vocabulary.encode(held[:TESTED_MAX]), seed) if len(held) else None
         return cls(_trained(rows, weights, vocabulary, training, seed, told, test=test, checkpoints=checkpoints))
@@ -114,14 +122,13 @@ class MaskedLines:
 
     def judge_words(self, lines: Sequence[Sequence[str]]) -> Judged:
         """Judge lines by their tokens; a line without any is not strange."""
-        line, rank, chance = self.guess(lines)
-        size = np.maximum(np.bincount(line, minlength=len(lines)), 1)
-        missed = np.bincount(line, weights=rank >= TOP, minlength=len(lines))
-        surprise = np.bincount(line, weights=-np.log10(chance), minlength=len(lines))
-        return Judged(missed / size, surprise / size)
+        return self.guess(lines).judged(len(lines))
 
-    def guess(self, lines: Sequence[Sequence[str]]) -> Guesses:
-        """Mask each token of each line in turn, and tell its rank and chance among all words."""
+    def guess(self, lines: Sequence[Sequence[str]], *, passed: Callable[[int], None] | None = None) -> Guesses:
+        """Mask each token of each line in turn, and tell its rank and chance among all words.
+
+        passed: called with how many tokens were asked of, now and then.
+        """
         rows = self.vocabulary.encode(lines)
         held = rows != PADDING
         size = held.sum(axis=1)
@@ -136,6 +143,8 @@ class MaskedLines:
             line, place = np.nonzero(inside)
             ranks[chosen[line], place] = np.where(unknown, max(TOP, len(self.vocabulary)), rank)
             chances[chosen[line], place] = np.where(unknown, LEAST_CHANCE, np.maximum(chance, LEAST_CHANCE))
+            if passed is not None:
+                passed(len(right))
         return Guesses(np.nonzero(held)[0], ranks[held], chances[held])
 
     def onnx(self) -> bytes:

@@ -57,8 +57,7 @@ class Training:
     """How to train. rate: of Adam. decay: its weight decay. steps_max: bounds epochs times batches; one at least.
 
     steps_min: further epochs are trained until there were as many steps. tests: how many times the module is tested
-    on the way where a test is given. warm_steps, rate_last: the rate rises for so many steps, then falls in a straight
-    line to this share of itself at the last step.
+    on the way where a test is given.
     """
 
     epochs: int = 20
@@ -68,21 +67,12 @@ class Training:
     steps_max: int = 2_000
     steps_min: int = 0
     tests: int = 10
-    warm_steps: int = 0
-    rate_last: float = 1.0
 
     def planned(self, examples: int) -> tuple[int, int]:
         """Give how many epochs there will be and of how many batches each."""
         batches = max(1, min(self.steps_max, -(-examples // self.batch)))
         wanted = max(self.epochs, -(-self.steps_min // batches))
         return max(1, min(wanted, self.steps_max // batches)), batches
-
-    def rate_at(self, step: int, steps: int) -> float:
-        """Give the rate of a step, from 0, of `steps`."""
-        warm = min(self.warm_steps, steps)
-        if step < warm:
-            return self.rate * (step + 1) / warm
-        return self.rate * (1.0 - (1.0 - self.rate_last) * (step - warm) / max(1, steps - warm))
 
 
 def train(
@@ -156,8 +146,6 @@ class _Run:
         begin = self.step % self.batches
         self._loss = self._loss if begin else 0.0
         for chosen in batches[begin:]:
-            for group in self._optimizer.param_groups:
-                group["lr"] = self._training.rate_at(self.step, self._steps)
             self._optimizer.zero_grad()
             loss = loss_of(chosen.to(place))
             loss.backward()

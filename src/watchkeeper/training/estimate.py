@@ -1,38 +1,33 @@
-"""How far a job is and how long it will take: from the work of each stage, and how fast such work went until now.
+"""How far a job is and how long it will take: the work that is left in each stage, at the pace of such work just now.
 
-Enters: amounts of work (rows, steps, lines) planned and done. Leaves: seconds, and a percentage that never goes back.
-The time of a stage that has not begun is its planned work at the pace of an earlier job, or of the machine the defaults
-were taken on, times how much slower than expected this job has been. Pure, with a clock; knows nothing of models.
+Enters: amounts of work (rows, steps, seconds) planned and done, and the pace of work to come, as timed on this machine
+a moment ago (learn/trial.py). Leaves: seconds, and a percentage that never goes back. The present stage's pace is that
+of its latest work; what is to come is slower than timed by as much as the present stage is. No pace is guessed: until
+those of all that is left were timed, there is no telling. Pure, with a clock; knows nothing of models.
 """
 
 from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable
+from dataclasses import dataclass
 
 from watchkeeper.training.job import STAGES, Stage, Statistics
 
-PACES: Mapping[Stage, float] = {
-    Stage.FETCHING: 8e-6,
-    Stage.TRAIN: 0.16,
-    Stage.EVALUATE: 0.009,
-    Stage.SAVE: 1.0,
-}
-"""Seconds for a stored row, a step of training, a line judged, a save, on a core of 2023: a first guess only."""
-HALF_LIFE_S = 20.0
-"""Age at which what a stage's pace was counts half: others may come and go on the machine."""
-TRUSTED_S = 1.0
-"""Time in a stage after which its own pace counts more than the expected one."""
+HALF_LIFE_S = 15.0
+"""Age at which what a stage's pace was counts half: others come and go on the machine."""
+TRUSTED_S = 3.0
+"""Time in a stage after which its own pace counts, and no longer the expected one."""
 
 
 @dataclass
 class _Pace:
-    """What a stage took: seconds and units, older ones weighing less."""
+    """What a stage took: seconds and units, older ones weighing less; `expected` seconds a unit, 0 for not known."""
 
     planned: float = 0.0
     done: float = 0.0
+    expected: float = 0.0
     seconds: float = 0.0
     units: float = 0.0
     spent_s: float = 0.0
@@ -43,40 +38,50 @@ class _Pace:
         self.seconds, self.units = self.seconds * fade + seconds, self.units * fade + units
         self.spent_s, self.worked, self.done = self.spent_s + seconds, self.worked + units, self.done + units
 
+    def pace(self, drift: float) -> float | None:
+        """Give seconds a unit: as expected, drift times as slow, then more and more as it is; None for no telling."""
+        if self.units <= 0 or self.seconds <= 0:
+            return self.expected * drift or None
+        own = self.seconds / self.units
+        trust = min(1.0, self.spent_s / TRUSTED_S) if self.expected else 1.0
+        return trust * own + (1.0 - trust) * self.expected * drift
+
 
 @dataclass
 class Estimate:
-    """The progress of one job. paces: seconds a unit of each stage, from an earlier job.
+    """The progress of one job. before_s, percentage: what an earlier process of the same job had come to."""
 
-    before_s, percentage: what an earlier process of the same job had come to.
-    """
-
-    paces: Mapping[Stage, float] = field(default_factory=dict)
     before_s: float = 0.0
     percentage: float = 0.0
     clock: Callable[[], float] = time.monotonic
 
     def __post_init__(self) -> None:
         """Begin to count."""
-        self._expected = {**PACES, **self.paces}
         self._stages = {stage: _Pace() for stage in STAGES}
         self.stage = Stage.FETCHING
+        self._drift = 1.0
         self._begun_s = self._last_s = self.clock()
 
     def plan(self, stage: Stage, units: float) -> None:
         """Set how much work a stage is."""
         self._stages[stage].planned = units
 
+    def expect(self, stage: Stage, seconds: float) -> None:
+        """Set what a unit of a stage takes, as timed just now."""
+        self._stages[stage].expected = seconds
+        self._drift = 1.0
+
     def begin(self, stage: Stage) -> None:
         """Go over to a stage."""
+        self._drift = self._drift_now()
         self._pass(0.0)
         for earlier in STAGES[: STAGES.index(stage)]:
             self._stages[earlier].planned = self._stages[earlier].done
         self.stage = stage
 
-    def skip(self) -> None:
-        """Count the time since the last word towards no stage: it was spent on what is needed once."""
-        self._last_s = self.clock()
+    def skip(self, *, but_s: float = 0.0) -> None:
+        """Count the time since the last word, but for its last seconds, towards no stage: it was needed once only."""
+        self._last_s = max(self._last_s, self.clock() - but_s)
 
     def resume(self, done: float) -> None:
         """Note work of the present stage that an earlier process did."""
@@ -95,21 +100,21 @@ class Estimate:
         """Give the seconds of work, earlier processes included."""
         return self.before_s + self.clock() - self._begun_s
 
-    def remaining_s(self) -> float:
-        """Give the seconds that are left, as far as is known now."""
-        return sum(self._left_s(stage) for stage in STAGES[STAGES.index(self.stage) :])
+    def remaining_s(self) -> float | None:
+        """Give the seconds that are left, as far as is known now; None while the pace of any of it is not known."""
+        left = [self._left_s(stage) for stage in STAGES[STAGES.index(self.stage) :]]
+        return None if None in left else sum(each for each in left if each is not None)
 
     def measured(self) -> dict[str, float]:
-        """Give the pace of each stage that did any work: seconds a unit, for the estimate of the next job."""
+        """Give the pace of each stage that did any work: seconds a unit."""
         return {stage.value: own.spent_s / own.worked for stage, own in self._stages.items() if own.worked > 0}
 
     def statistics(self, *, epoch: int, accuracy: float | None) -> Statistics:
         """Give the Statistics of now."""
-        if not any(own.planned for own in self._stages.values()):
-            return Statistics(self.elapsed_s(), self.percentage, None, epoch, accuracy, self.stage)
         elapsed_s, remaining_s = self.elapsed_s(), self.remaining_s()
-        share = elapsed_s / (elapsed_s + remaining_s) if elapsed_s + remaining_s > 0 else 0.0
-        self.percentage = max(self.percentage, min(99.9, 100.0 * share))
+        if remaining_s is not None and elapsed_s + remaining_s > 0:
+            share = elapsed_s / (elapsed_s + remaining_s)
+            self.percentage = max(self.percentage, min(99.9, 100.0 * share))
         return Statistics(elapsed_s, self.percentage, remaining_s, epoch, accuracy, self.stage)
 
     def _pass(self, units: float) -> None:
@@ -117,19 +122,17 @@ class Estimate:
         self._stages[self.stage].take(now_s - self._last_s, units)
         self._last_s = now_s
 
-    def _left_s(self, stage: Stage) -> float:
+    def _left_s(self, stage: Stage) -> float | None:
         own = self._stages[stage]
-        left = max(0.0, own.planned - own.done)
-        expected = self._expected[stage] * self._slowness()
-        since_s = self.clock() - self._last_s if stage is self.stage else 0.0
-        if own.units <= 0:
-            return max(left * expected - since_s, 0.0)
-        trust = min(1.0, own.seconds / TRUSTED_S)
-        pace = trust * own.seconds / own.units + (1.0 - trust) * expected
-        return max(left * pace - since_s, 0.0)
+        present = stage is self.stage
+        pace = own.pace(self._drift if present else self._drift_now())
+        if pace is None:
+            return None
+        since_s = self.clock() - self._last_s if present else 0.0
+        return max(max(0.0, own.planned - own.done) * pace - since_s, 0.0)
 
-    def _slowness(self) -> float:
-        """Give how many times longer than expected the work took until now; the present stage's pace for what it is."""
-        told = [(own.spent_s, own.worked * self._expected[stage]) for stage, own in self._stages.items() if own.worked]
-        took, expected = sum(took for took, _ in told), sum(expected for _, expected in told)
-        return took / expected if expected > 0 and took > 0 else 1.0
+    def _drift_now(self) -> float:
+        """Give how many times slower than timed the work is now, as far as the present stage tells."""
+        own = self._stages[self.stage]
+        pace = own.pace(self._drift)
+        return pace / own.expected if pace is not None and own.expected > 0 else self._drift

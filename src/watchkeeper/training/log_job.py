@@ -18,10 +18,10 @@ import numpy as np
 from watchkeeper.errors import NotFound, QueryError, StoreError
 from watchkeeper.learn import framework
 from watchkeeper.learn.line_counts import LineCounts, has_failure_words
-from watchkeeper.learn.line_tokens import words
-from watchkeeper.learn.log_model import JUDGED_HELD_MAX, TRAINING, LogModel
+from watchkeeper.learn.log_model import TRAINING, LogModel
 from watchkeeper.learn.training import Progress, Training
 from watchkeeper.models.files import checksum
+from watchkeeper.training.ahead import Ahead
 from watchkeeper.training.exclusions import Excluded
 from watchkeeper.training.job import JobSpec, Stage, spec_from_dict
 from watchkeeper.training.job_folder import JobFolder
@@ -33,10 +33,7 @@ LATER_SHARE = 0.1
 LATER_LINES_MIN = 50
 HELD_SHARE = 0.1
 EVALUATED_MAX = 500
-SETTLING_PASSES = 6
-"""How often LogModel.learn judges its own held-out forms once it has trained: exact and rounded, three times each."""
-ROUNDING_LINES = 150
-"""What rounding the weights costs, whatever is judged: as much as to judge so many lines."""
+"""Distinct lines held out that the new and the previous model are asked of, drawn evenly where there are more."""
 
 _LATER, _RANDOM, _SAME = "later lines", "random distinct lines", "the learned lines"
 
@@ -55,22 +52,23 @@ def run(folder: JobFolder, job: Mapping[str, Any], reporter: Reporter) -> dict[s
     spec = spec_from_dict(job["spec"])
     training, seed = _training(spec.parameters)
     reporter.plan(Stage.FETCHING, int(job["rows"]))
-    reporter.plan(Stage.TRAIN, training.steps_max)
-    reporter.plan(Stage.EVALUATE, SETTLING_PASSES * JUDGED_HELD_MAX // 4 + EVALUATED_MAX)
-    reporter.plan(Stage.SAVE, 1)
     reporter.begin(Stage.FETCHING)
-    fetched = _fetched(folder, job, spec, reporter)
+    ahead = Ahead(reporter, training, models=2 if folder.previous.is_dir() else 1, evaluated_max=EVALUATED_MAX)
+    fetched = _fetched(folder, job, spec, reporter, ahead)
     torch = framework.torch()
     place = framework.device(torch)
     reporter.say(f"trains on {torch.cuda.get_device_name() if place == 'cuda' else 'the processor, one thread'}")
     reporter.skip()
     budget = float(job["false_alarms_max"])
-    model = _learned(folder, fetched, training, seed, budget, reporter)
-    previous = _previous(folder, reporter)
     chosen = _chosen(fetched.held, seed)
     counts = fetched.held.counts()[chosen].astype(np.float64)
-    forms = [fetched.held.lines()[at] for at in chosen.tolist()]
-    new, old = _held(model, forms), None if previous is None else _held(previous, forms)
+    lines = fetched.held.lines()
+    forms = [lines[at] for at in chosen.tolist()]
+    ahead.settle(fetched.learned, forms, seed)
+    model = _learned(folder, fetched, training, seed, budget, reporter, ahead)
+    previous = _previous(folder, reporter)
+    new = Held(*model.measured(forms, passed=ahead.asked))
+    old = None if previous is None else Held(*previous.measured(forms, passed=ahead.asked))
     unseen = np.array([form not in fetched.learned for form in forms], bool)
     verdict = judge(new, old, counts, unseen, budget=budget, seed=seed)
     figures = quality(new, counts, seed=seed)
@@ -83,14 +81,14 @@ def run(folder: JobFolder, job: Mapping[str, Any], reporter: Reporter) -> dict[s
         # They were held out to measure; as normal lines they are known from now on.
         model.counts.add_forms(fetched.held.lines(), fetched.held.counts())
     sha256 = _saved(folder, model)
-    reporter.finish()
+    ahead.saved()
     return {
         "trained_on": {
             "workloads": [each.as_dict() for each in spec.workloads],
             "from_unix_ns": spec.from_unix_ns,
             "until_unix_ns": spec.until_unix_ns,
             "lines": fetched.account.taken,
-            "distinct": len(fetched.learned) + (len(fetched.held) if fetched.held_by is not _SAME else 0),
+            "distinct": len(model.counts),
             "left_out": fetched.account.as_dict(),
             "held_out": fetched.held_by,
         },
@@ -99,6 +97,7 @@ def run(folder: JobFolder, job: Mapping[str, Any], reporter: Reporter) -> dict[s
             "model_accuracy": round(figures.accuracy, 4),
             **_figures(figures),
             "held_distinct": float(len(fetched.held)),
+            "held_distinct_asked": float(len(forms)),
             "held_lines": float(fetched.held.told().lines),
             **model.quality,
         },
@@ -125,13 +124,13 @@ def _training(parameters: Mapping[str, Any]) -> tuple[Training, int]:
     return Training(**chosen), int(parameters.get("seed", 0))
 
 
-def _fetched(folder: JobFolder, job: Mapping[str, Any], spec: JobSpec, reporter: Reporter) -> Fetched:
+def _fetched(folder: JobFolder, job: Mapping[str, Any], spec: JobSpec, reporter: Reporter, ahead: Ahead) -> Fetched:
     about = folder.read("counted")
     if about is not None and folder.counts.is_dir():
         reporter.say("the lines were counted before")
         learned, held = (LineCounts.load(folder.counts / name) for name in ("learned", "held"))
         return Fetched(learned, held, about["held_by"], Account(**about["account"]))
-    fetched = _counted(folder, job, spec, reporter)
+    fetched = _counted(folder, job, spec, reporter, ahead)
     partial = folder.path / "counts.partial"
     shutil.rmtree(partial, ignore_errors=True)
     shutil.rmtree(folder.counts, ignore_errors=True)
@@ -144,7 +143,7 @@ def _fetched(folder: JobFolder, job: Mapping[str, Any], spec: JobSpec, reporter:
     return fetched
 
 
-def _counted(folder: JobFolder, job: Mapping[str, Any], spec: JobSpec, reporter: Reporter) -> Fetched:
+def _counted(folder: JobFolder, job: Mapping[str, Any], spec: JobSpec, reporter: Reporter, ahead: Ahead) -> Fetched:
     excluded = Excluded(job["exclusions"])
     selection = Selection(frozenset(spec.workloads), spec.from_unix_ns, spec.until_unix_ns, excluded)
     reader = Reader(folder.data, selection, has_failure_words)
@@ -152,7 +151,12 @@ def _counted(folder: JobFolder, job: Mapping[str, Any], spec: JobSpec, reporter:
     reporter.plan(Stage.FETCHING, rows)
     cut = begin + int((1.0 - LATER_SHARE) * (end - begin))
     early, late = LineCounts(), LineCounts()
-    for lines in reader.lines(reporter.reach):
+
+    def told(rows: int) -> None:
+        reporter.reach(rows)
+        ahead.look(early)
+
+    for lines in reader.lines(told):
         is_late = lines.times > cut
         for counts, wanted in ((early, ~is_late), (late, is_late)):
             if wanted.any():
@@ -178,39 +182,44 @@ def _where(spec: JobSpec) -> str:
 
 
 def _learned(
-    folder: JobFolder, fetched: Fetched, training: Training, seed: int, budget: float, reporter: Reporter
+    folder: JobFolder,
+    fetched: Fetched,
+    training: Training,
+    seed: int,
+    budget: float,
+    reporter: Reporter,
+    ahead: Ahead,
 ) -> LogModel:
-    learned, tested = fetched.learned.split()
-    epochs, batches = training.planned(len(learned))
-    judged = ROUNDING_LINES + SETTLING_PASSES * min(len(tested), JUDGED_HELD_MAX)
-    reporter.plan(Stage.TRAIN, epochs * batches)
-    models = 2 if folder.previous.is_dir() else 1
-    reporter.plan(Stage.EVALUATE, judged + models * min(len(fetched.held), EVALUATED_MAX))
     reporter.say(
         f"{len(fetched.learned):,} distinct lines to learn, {len(fetched.held):,} held out ({fetched.held_by})"
     )
     goes_on = folder.checkpoint.is_dir()
     reporter.begin(Stage.TRAIN)
-    steps = epochs * batches
-    first = [goes_on]
+    first = [True]
 
     def told(progress: Progress) -> None:
-        if first[0]:
+        if first[0] and goes_on:
             reporter.resume(progress.step)
-            reporter.say(f"goes on after step {progress.step} of {steps}")
+            reporter.say(f"goes on after step {progress.step} of {progress.steps}")
+        elif first[0]:
+            reporter.skip(but_s=progress.elapsed_s)
         first[0] = False
         reporter.reach(progress.step, epoch=progress.epoch, accuracy=progress.accuracy)
-        if progress.step >= steps:
+        if progress.step >= progress.steps:
             reporter.begin(Stage.EVALUATE)
 
     try:
-        model = LogModel.learn(
-            fetched.learned, training=training, seed=seed, told=told, checkpoint=folder.checkpoint, budget=budget
+        return LogModel.learn(
+            fetched.learned,
+            training=training,
+            seed=seed,
+            told=told,
+            checkpoint=folder.checkpoint,
+            budget=budget,
+            passed=ahead.asked,
         )
     except ValueError as error:
         raise NotFound(f"no data: {error}") from error
-    reporter.reach(judged)
-    return model
 
 
 def _previous(folder: JobFolder, reporter: Reporter) -> LogModel | None:
@@ -227,13 +236,6 @@ def _chosen(held: LineCounts, seed: int) -> Any:
     """Give the places of at most EVALUATED_MAX of the held-out lines, the same whatever their order."""
     ordered = np.argsort(np.array(held.lines(), object))
     return np.sort(ordered[np.random.default_rng(seed).permutation(len(ordered))[:EVALUATED_MAX]])
-
-
-def _held(model: LogModel, forms: list[str]) -> Held:
-    """Ask a model of held-out forms: the network of all of them, and the verdict that users would see."""
-    missed = model.lines.judge_words([words(form) for form in forms]).missed
-    strange = np.array([verdict.strange for verdict in model.judge_forms(forms)], bool)
-    return Held(1.0 - missed, strange)
 
 
 def _figures(told: Quality) -> dict[str, float]:

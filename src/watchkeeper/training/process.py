@@ -136,6 +136,7 @@ def be_polite(*, memory_bytes_max: int) -> list[str]:
     own = psutil.Process()
     steps: dict[str, Callable[[], object]] = {
         "niceness": lambda: own.nice(NICENESS),
+        "idle scheduling": _schedule_as_idle,
         "disk priority": lambda: own.ionice(psutil.IOPRIO_CLASS_IDLE),
         "out-of-memory score": lambda: Path("/proc/self/oom_score_adj").write_text(str(OOM_SCORE), encoding="ascii"),
         "no core files": lambda: resource.setrlimit(resource.RLIMIT_CORE, (0, 0)),
@@ -148,6 +149,12 @@ def be_polite(*, memory_bytes_max: int) -> list[str]:
         except (OSError, ValueError, psutil.Error, AttributeError) as error:
             refused.append(f"{name}: {error}")
     return refused
+
+
+def _schedule_as_idle() -> None:
+    # Where the kernel groups sessions, niceness means nothing to those of others; this yields to all at once.
+    if hasattr(os, "SCHED_IDLE"):
+        os.sched_setscheduler(0, os.SCHED_IDLE, os.sched_param(0))
 
 
 def _limit_data(bytes_max: int) -> None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from types import TracebackType
 
 from watchkeeper.training.estimate import Estimate
@@ -25,15 +25,13 @@ class Reporter:
     def __init__(
         self,
         folder: JobFolder,
-        paces: Mapping[str, float],
         *,
         every_s: float = EVERY_S,
         now_unix_ns: Callable[[], int] = time.time_ns,
     ) -> None:
         before = statistics_from_dict((folder.read("progress") or {}).get("statistics", {}))
-        known = {stage: paces[stage.value] for stage in Stage if paces.get(stage.value, 0.0) > 0.0}
         self._folder, self._every_s, self._now_unix_ns = folder, every_s, now_unix_ns
-        self._estimate = Estimate(known, before.time_elapsed_s, before.percentage_completed)
+        self._estimate = Estimate(before.time_elapsed_s, before.percentage_completed)
         self._heart = Heart()
         self._lock = threading.Lock()
         self._epoch, self._accuracy = before.current_epoch, before.model_accuracy
@@ -59,6 +57,11 @@ class Reporter:
         with self._lock:
             self._estimate.plan(stage, units)
 
+    def expect(self, stage: Stage, seconds: float) -> None:
+        """Set what a unit of a stage takes, as timed just now."""
+        with self._lock:
+            self._estimate.expect(stage, seconds)
+
     def begin(self, stage: Stage) -> None:
         """Go over to a stage."""
         with self._lock:
@@ -66,10 +69,10 @@ class Reporter:
         self.say(f"{stage.value} begins")
         self._write()
 
-    def skip(self) -> None:
-        """Count the time since the last word towards no stage."""
+    def skip(self, *, but_s: float = 0.0) -> None:
+        """Count the time since the last word, but for its last seconds, towards no stage."""
         with self._lock:
-            self._estimate.skip()
+            self._estimate.skip(but_s=but_s)
 
     def resume(self, done: float) -> None:
         """Note work of the present stage that an earlier process did."""
@@ -96,7 +99,7 @@ class Reporter:
         self._folder.log(text, self._now_unix_ns())
 
     def paces(self) -> dict[str, float]:
-        """Give what the work took, for the estimate of the next job."""
+        """Give what a unit of each stage took, seconds."""
         with self._lock:
             return self._estimate.measured()
 

@@ -32,7 +32,7 @@ def main(path: Path) -> int:
     if job is None:
         return _fault(folder, f"{path}/job.json is missing or damaged")
     refused = be_polite(memory_bytes_max=int(job["memory_bytes_max"]))
-    with Reporter(folder, job.get("paces", {})) as reporter:
+    with Reporter(folder) as reporter:
         for each in refused:
             reporter.say(f"could not be set: {each}")
         try:
