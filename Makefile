@@ -9,7 +9,7 @@ DEV_STAMP := $(VENV)/.installed-dev
 SOURCES := $(wildcard src/watchkeeper/native/*.c src/watchkeeper/native/*.h) $(shell find ui -type f -not -path '*/node_modules/*' 2>/dev/null)
 WORKERS ?= 2
 
-CONTAINERS_S ?= 1500
+CONTAINERS_S ?= 2400
 
 .PHONY: help demo harness containers test check lint types imports format page bench bench-check pictures docs clean
 help: ## Show this help
