@@ -21,6 +21,7 @@ own = psutil.Process()
 told = {
     "refused": refused,
     "nice": own.nice(),
+    "idle": os.sched_getscheduler(0) == os.SCHED_IDLE,
     "io": int(own.ionice().ioclass),
     "oom": int(open("/proc/self/oom_score_adj").read()),
     "core": resource.getrlimit(resource.RLIMIT_CORE)[0],
@@ -45,6 +46,7 @@ def test_it_gives_way_to_all_others(tmp_path) -> None:
     assert told == {
         "refused": [],
         "nice": 19,
+        "idle": True,
         "io": int(psutil.IOPRIO_CLASS_IDLE),
         "oom": 900,
         "core": 0,

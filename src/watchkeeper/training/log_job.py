@@ -97,7 +97,7 @@ def run(folder: JobFolder, job: Mapping[str, Any], reporter: Reporter) -> dict[s
             "model_accuracy": round(figures.accuracy, 4),
             **_figures(figures),
             "held_distinct": float(len(fetched.held)),
-            "held_distinct_asked": float(len(forms)),
+            "held_out_asked": float(len(forms)),
             "held_lines": float(fetched.held.told().lines),
             **model.quality,
         },

@@ -103,6 +103,11 @@ class Reporter:
         with self._lock:
             return self._estimate.measured()
 
+    def remaining_s(self) -> float | None:
+        """Give the seconds that are left, as far as is known now."""
+        with self._lock:
+            return self._estimate.remaining_s()
+
     def elapsed_s(self) -> float:
         """Give the seconds of work until now."""
         with self._lock:
