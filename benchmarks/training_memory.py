@@ -38,7 +38,7 @@ def counted(distinct: int, seed: int) -> LineCounts:
     words = [a.upper() + b for a in letters for b in letters]
     words += [a.upper() + b + c for a in letters for b in letters for c in letters]
     known = np.array(words[:VOCABULARY_MAX])
-    chances = 1.0 / np.sqrt(np.arange(1, len(known) + 1))
+    chances = 1.0 / np.arange(1, len(known) + 1)
     chances /= chances.sum()
     counts = LineCounts()
     for begin in range(0, distinct, TOGETHER):

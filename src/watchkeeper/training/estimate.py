@@ -15,8 +15,8 @@ from dataclasses import dataclass
 
 from watchkeeper.training.job import STAGES, Stage, Statistics
 
-HALF_LIFE_S = 15.0
-"""Age at which what a stage's pace was counts half: others come and go on the machine."""
+HALF_LIFE_S = 30.0
+"""Age at which what a stage's pace was counts half: others come and go on the machine, some for seconds only."""
 TRUSTED_S = 3.0
 """Time in a stage after which its own pace counts, and no longer the expected one."""
 
