@@ -41,6 +41,7 @@ NAMES = (
     "pipeline",
     "training_ack",
     "training_volume",
+    "feedback_simulation",
     "endurance",
 )
 TELL_EVERY_S = 15.0

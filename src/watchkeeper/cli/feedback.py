@@ -155,7 +155,7 @@ def ask(
     server: ServerOption = "",
     token: TokenOption = "",
 ) -> None:
-    """List what a verdict is worth most on: one finding for each thing that is told, the most useful first."""
+    """List what a verdict is worth most on, at most two findings about the same thing, the most useful first."""
     with Client(connection(ctx, server, token)) as client:
         items = client.get(f"{_PATH}/questions", {"from": start, "to": end, "limit": limit})["items"]
     if json:

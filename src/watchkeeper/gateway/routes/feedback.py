@@ -69,7 +69,7 @@ async def questions(
     end: Annotated[str, Query(alias="to", max_length=60, description="End, as of a list.")] = "now",
     limit: Annotated[int, Query(ge=1, le=200)] = 20,
 ) -> Response:
-    """List the findings that a verdict on is worth most, one for each thing that is told, the most useful first."""
+    """List the findings that a verdict on is worth most, at most two about the same thing, the best first."""
     within = parse_range(start, end, gateway.now_unix_ns())
 
     def ask() -> list[dict[str, Any]]:
