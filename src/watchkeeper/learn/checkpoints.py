@@ -11,6 +11,7 @@ import json
 import logging
 import math
 import os
+import time
 import zipfile
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -33,11 +34,19 @@ class State(NamedTuple):
 
 
 class Checkpoints:
-    """See the module. folder: is made when missing. purpose: a text that is another for every other training."""
+    """See the module. folder: is made when missing. purpose: a text that is another for every other training.
 
-    def __init__(self, folder: Path, purpose: str, *, every_steps: int = EVERY_STEPS) -> None:
+    every_steps, apart_s: how often they are to be written, and how much later than the one before at least.
+    """
+
+    def __init__(self, folder: Path, purpose: str, *, every_steps: int = EVERY_STEPS, apart_s: float = 0.0) -> None:
         self._folder, self._purpose = folder, purpose
-        self.every_steps = every_steps
+        self.every_steps, self._apart_s = every_steps, apart_s
+        self._saved_s = -math.inf
+
+    def due(self, step: int) -> bool:
+        """Tell whether a state is to be kept after this step."""
+        return step % self.every_steps == 0 and time.monotonic() - self._saved_s >= self._apart_s
 
     def save(self, state: State) -> None:
         """Keep a state in place of the one before."""
@@ -50,6 +59,7 @@ class Checkpoints:
             file.flush()
             os.fsync(file.fileno())
         partial.replace(self._folder / FILE)
+        self._saved_s = time.monotonic()
 
     def load(self) -> State | None:
         """Give the state that was kept; None when there is none, or none of this training that can be read."""

@@ -98,15 +98,17 @@ class LogModel:
         told: Told = untold,
         checkpoint: Path | None = None,
         checkpoint_every: int = EVERY_STEPS,
+        checkpoint_apart_s: float = 0.0,
         budget: float = BUDGET,
         passed: Callable[[int], None] | None = None,
     ) -> LogModel:
         """Train on four fifths of the distinct lines, test and calibrate on the others; raises ValueError for none.
 
-        checkpoint: a folder to go on from after a kill, written every `checkpoint_every` steps; it must be of the same
-        lines to be taken up, and is emptied at the end. passed: called with the tokens asked of as held-out lines are
-        judged, see tokens_settled. Cost: training.planned(...) steps of some hundredths of a second on one core, and
-        SETTLING_PASSES of the network for at most JUDGED_HELD_MAX lines. Raises MissingExtra without torch.
+        checkpoint: a folder to go on from after a kill, written every `checkpoint_every` steps, but not sooner than
+        `checkpoint_apart_s` after the last time; it must be of the same lines to be taken up, and is emptied at the
+        end. passed: called with the tokens asked of as held-out lines are judged, see tokens_settled. Cost:
+        training.planned(...) steps of some hundredths of a second on one core, and SETTLING_PASSES of the network for
+        at most JUDGED_HELD_MAX lines. Raises MissingExtra without torch.
         """
         learned, held = counts.split()
         if not len(learned):
@@ -115,7 +117,7 @@ class LogModel:
         kept = None
         if checkpoint is not None:
             purpose = f"log model {seed} {training} {counts.fingerprint()}"
-            kept = Checkpoints(checkpoint, purpose, every_steps=checkpoint_every)
+            kept = Checkpoints(checkpoint, purpose, every_steps=checkpoint_every, apart_s=checkpoint_apart_s)
         exact = MaskedLines.learn_words(
             WordsOf(forms),
             learned.weights(),

@@ -179,7 +179,7 @@ class _Run:
             self._test_module(self._test)
         if ends_epoch or time.perf_counter() - self._told_s > TOLD_EVERY_S:
             self._tell()
-        if self._checkpoints is not None and self.step % self._checkpoints.every_steps == 0:
+        if self._checkpoints is not None and self._checkpoints.due(self.step):
             self._checkpoints.save(self._state(order_drawn))
 
     def _test_module(self, test: Callable[[], float]) -> None:

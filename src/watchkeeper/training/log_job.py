@@ -32,6 +32,8 @@ from watchkeeper.training.reporter import Reporter
 LATER_SHARE = 0.1
 LATER_LINES_MIN = 50
 HELD_SHARE = 0.1
+CHECKPOINT_APART_S = 30.0
+"""A checkpoint is some 20 MB that go to the disk at once, for which acknowledgements wait too."""
 EVALUATED_MAX = 500
 """Distinct lines held out that the new and the previous model are asked of, drawn evenly where there are more."""
 
@@ -215,6 +217,7 @@ def _learned(
             seed=seed,
             told=told,
             checkpoint=folder.checkpoint,
+            checkpoint_apart_s=CHECKPOINT_APART_S,
             budget=budget,
             passed=ahead.asked,
         )
