@@ -152,7 +152,7 @@ def measure(lines: int, home: Path, runs: int) -> dict[str, Any]:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--lines", type=int, default=10_000_000)
-    parser.add_argument("--runs", type=int, default=2, help="2: again, when the paces of the first are known")
+    parser.add_argument("--runs", type=int, default=2, help="2: again, when there is a version to compare with")
     parser.add_argument("--folder", type=Path, help="where the store is kept for another run")
     chosen = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
