@@ -56,6 +56,20 @@ def test_it_gives_way_to_all_others(tmp_path) -> None:
     }
 
 
+def test_memory_is_that_of_its_children_too(tmp_path) -> None:
+    child = "held = bytearray(b'x' * (64 << 20)); print('ready', flush=True); import time; time.sleep(600)"
+    code = f"import subprocess, sys; subprocess.run([sys.executable, '-c', {child!r}])"
+    process = WorkerProcess.begin([sys.executable, "-c", code], tmp_path / "log")
+    try:
+        while "ready" not in (tmp_path / "log").read_text():
+            assert process.ended() is None
+            time.sleep(0.01)
+        assert 64 << 20 < process.memory_bytes() < 256 << 20
+    finally:
+        process.kill()
+    assert process.memory_bytes() == 0
+
+
 def test_the_lifeline_ends_it_with_the_one_who_began_it(tmp_path) -> None:
     code = "from watchkeeper.training.process import hold_lifeline; hold_lifeline().join()"
     process = subprocess.Popen([sys.executable, "-c", code], stdin=subprocess.PIPE, start_new_session=True)
