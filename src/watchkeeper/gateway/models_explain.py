@@ -38,6 +38,7 @@ class ExplainAnswer(Shape):
     report_html: str
     path: list[list[Any]] = Field(description="Hops from the cause to the symptom: from, to, whether work stopped.")
     window: dict[str, Any] = Field(description="What was looked at: the times, and how much there was.")
+    features: dict[str, float] = Field(description="The strongest of what the category was told by.")
     seconds: float = Field(description="How long the diagnosis took.")
 
 

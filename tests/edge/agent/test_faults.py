@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import subprocess
@@ -56,6 +57,12 @@ def test_a_full_spool_refuses_and_both_sides_count_it(tmp_path: Path, port: int)
         taken, refused, first = taken + 100 * (status == 200), refused + 100 * (status == 429), first + 100
     wait_for(lambda: edge.metric("watchkeeper_edge_dropped_records_total", "metrics") > 0, within_s=60)
     assert edge.metric("watchkeeper_edge_refused_records_total", "logs") == refused
+
+    def kept() -> bool:
+        totals = json.loads((tmp_path / "edge" / "edge" / "places.json").read_text(encoding="utf-8"))["left_out"]
+        return bool(totals["logs"]["refused"] == refused and totals["metrics"]["dropped"])
+
+    wait_for(kept, within_s=60, what="the totals on disk, where they are after a second")
     edge.kill()
     edge.start()
     centre = Centre(tmp_path / "centre", port)
