@@ -270,12 +270,20 @@ def heal(
 
 @app.command(context_settings={"allow_extra_args": True, "ignore_unknown_options": True})
 def train(ctx: typer.Context, engine: EngineOption = "", project: ProjectOption = ProjectArgument) -> None:
-    """Train in the centre, on what it stored: `watchkeeper train --follow` there; more options are passed on."""
+    """Train in the centre, on what it stored: `watchkeeper train --follow` there; more options are passed on.
+
+    Where nothing is watched yet, everything that has sent logs is. The centre needs the extra `learning`.
+    """
+    import json
+
     from watchkeeper.errors import HarnessError
 
     found = _found(engine, project)
     if found.engine.run("exec", found.plan.container("centre"), "watchkeeper", "train", "--help", check=False).status:
         raise HarnessError("the centre's Watchkeeper has no command `train`; build newer images with `harness up`")
+    listed = found.engine.run(*_command(found), "watch", "list", "--json", check=False)
+    if not listed.status and not json.loads(listed.output)["items"]:
+        _inside(found, "watch", "add", "*/*/*")
     raise typer.Exit(_inside(found, "train", "--follow", *ctx.args))
 
 
@@ -293,10 +301,15 @@ def bench(
 def _inside(found: Harness, *command: str) -> int:
     """Run a command of Watchkeeper in the centre, its output shown here; gives its exit status."""
     terminal = ["--tty"] if sys.stdout.isatty() else []
+    return found.engine.attach(*_command(found, *terminal), *command)
+
+
+def _command(found: Harness, *options: str) -> list[str]:
+    """Give the engine's words for `watchkeeper` in the centre, which may ask its server anything."""
     server = ["--env", "WATCHKEEPER_SERVER=https://localhost:3000", "--env", "SSL_CERT_FILE=/certs/ca.pem"]
     token = ["--env", f"WATCHKEEPER_TOKEN={found.token}"]
-    where = ["exec", *terminal, *server, *token, "--workdir", "/var/lib/watchkeeper", found.plan.container("centre")]
-    return found.engine.attach(*where, "watchkeeper", *command)
+    where = ["exec", *options, *server, *token, "--workdir", "/var/lib/watchkeeper", found.plan.container("centre")]
+    return [*where, "watchkeeper"]
 
 
 def _prepared(wish: _Wish, progress: _Progress) -> tuple[Harness, bool]:

@@ -209,7 +209,8 @@ def _pip(*arguments: str) -> str:
     command = [sys.executable, "-m", "pip", "--disable-pip-version-check", arguments[0], "--quiet", *arguments[1:]]
     done = subprocess.run(command, capture_output=True, text=True, timeout=PIP_S, check=False)
     if done.returncode:
-        last = "\n".join(done.stderr.strip().splitlines()[-8:])
+        told = [line for line in (done.stdout + done.stderr).splitlines() if line.strip() and "WARNING" not in line]
+        last = "\n".join(told[-12:])
         raise HarnessError(f"`pip {arguments[0]}` failed: {last}\nWith --wheels inside, the build fetches them itself")
     return done.stdout
 
