@@ -11,7 +11,7 @@ from tests.gateway.assembly import finding
 from tests.store.reads.tables import NOW, SECOND
 
 from watchkeeper.errors import DiskNearlyFull, InternalFault
-from watchkeeper.gateway import models
+from watchkeeper.gateway import models, models_status
 
 TRACE = "ab" * 16
 
@@ -30,14 +30,14 @@ def get(server, path, model=None, status=200, **options):
 
 
 def test_health_and_readiness(server, keeper):
-    assert get(server, "/health", models.Health) == {"status": "ok"}
-    assert get(server, "/ready", models.Readiness) == {"ready": True}
+    assert get(server, "/health", models_status.Health) == {"status": "ok"}
+    assert get(server, "/ready", models_status.Readiness) == {"ready": True}
     keeper.ready = (False, "starting")
     assert get(server, "/ready", status=503)["detail"] == "starting"
 
 
 def test_status_has_times_as_text_and_is_made_once_a_second_for_all(server, keeper):
-    status = get(server, "/api/v1/status", models.Status)
+    status = get(server, "/api/v1/status", models_status.Status)
     assert (status["started_unix_ns"], status["store"]["signals"]["logs"]["newest_unix_ns"]) == (str(NOW - 5), None)
     for _ in range(20):
         get(server, "/api/v1/status")
@@ -46,7 +46,7 @@ def test_status_has_times_as_text_and_is_made_once_a_second_for_all(server, keep
 
 def test_ledger(server):
     server.client.post("/logs", json=[entry(), {"level": "info"}])
-    (row,) = get(server, "/api/v1/ledger", models.LedgerAnswer)["items"]
+    (row,) = get(server, "/api/v1/ledger", models_status.LedgerAnswer)["items"]
     assert (row["sender"], row["protocol"], row["accepted"], row["rejected"]) == ("127.0.0.1", "json", 1, 1)
     assert row["last_error"].startswith("entry 1, timestamp: is missing")
 

@@ -12,7 +12,7 @@ import pytest
 from tests.gateway.assembly import Keeper, LiveServer, finding, wait_until
 from tests.store.reads.tables import NOW
 
-from watchkeeper.gateway import models
+from watchkeeper.gateway import models, models_status
 from watchkeeper.gateway.sse import Streams
 from watchkeeper.signals.schema import Signal
 
@@ -72,7 +72,7 @@ def test_the_page_gets_status_at_once_and_findings_as_they_change(server, keeper
     assert page.response.headers["content-type"].startswith("text/event-stream")
     name, status = page.next()
     assert name == "status"
-    models.Status.model_validate(status)
+    models_status.Status.model_validate(status)
     wait_until(lambda: keeper.findings._subscribers)
     keeper.findings.put([finding("f9", title="new")])
     _, shown = page.next("finding")

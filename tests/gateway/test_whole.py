@@ -14,7 +14,7 @@ from tests.gateway.assembly import LiveServer, wait_until
 from tests.store.reads.tables import Tables
 
 from watchkeeper.app.watchkeeper import Watchkeeper
-from watchkeeper.gateway import models
+from watchkeeper.gateway import models, models_status
 from watchkeeper.receive.peer import Peer
 from watchkeeper.settings import Settings
 from watchkeeper.signals.schema import LOGS, Signal
@@ -86,10 +86,10 @@ def test_what_is_sent_is_shown(whole):
     assert sum(rate["items"][0]["values"]) == pytest.approx(30)
     latency = shown(server, "/api/v1/metrics/series?name=latency&agg=p50&from=10m", models.SeriesAnswer)
     assert all(value == pytest.approx(0.3) for value in latency["items"][0]["values"])
-    status = shown(server, "/api/v1/status", models.Status)
+    status = shown(server, "/api/v1/status", models_status.Status)
     assert status["ingest"]["logs"]["accepted"] == 50
     shown(server, "/api/v1/findings", models.FindingsAnswer)
-    shown(server, "/api/v1/ledger", models.LedgerAnswer)
+    shown(server, "/api/v1/ledger", models_status.LedgerAnswer)
     assert 'watchkeeper_ingest_records_total{sender="127.0.0.1",signal="logs"' in server.client.get("/metrics").text
 
 

@@ -100,6 +100,17 @@ class Watchkeeper:
             raise
 
     def _build(self, home: Path) -> None:
+        """Make the parts, each from those before it; nothing runs yet."""
+        self._build_intake()
+        self._build_incidents()
+        self._build_detection()
+        self._build_diagnosis()
+        self._checkpoints = Checkpoints(home / "state")
+        self._build_models(home / "models")
+        self._build_training()
+        self._build_housekeeping()
+
+    def _build_intake(self) -> None:
         settings = self.settings
         self.tokens = Tokens(self.store.metadata)
         self.ledger = Ledger(self.store.metadata)
@@ -109,6 +120,9 @@ class Watchkeeper:
         self.metric_sources: list[Source] = [self._remote_write_families]
         to = destination(settings)
         self._remote_writer = RemoteWriteSender(to, lambda: own_families(self)) if to else None
+
+    def _build_incidents(self) -> None:
+        settings = self.settings
         self.changes = Changes(self.store.metadata)
         self.silences = Silences(self.store.metadata, now_unix_ns=self._now_unix_ns)
         self.notifier = Notifier(
@@ -128,6 +142,9 @@ class Watchkeeper:
             now_unix_ns=self._now_unix_ns,
         )
         self.notifier.on_sent = self.incidents.notified
+
+    def _build_detection(self) -> None:
+        settings = self.settings
         self.tail = Tail(on_batch=self.changes.take)
         self._miner = TemplateMiner(templates_max=settings.integer("templates_max"))
         self.patterns = Patterns(self._miner)
@@ -148,6 +165,8 @@ class Watchkeeper:
                 self._node_reports,
             ],
         )
+
+    def _build_diagnosis(self) -> None:
         self.diagnoses = Diagnoses(
             self.incidents,
             Sources(
@@ -162,10 +181,12 @@ class Watchkeeper:
         )
         self.incidents.explainer = self.diagnoses.explain
         self.incidents.store.on_change(self.diagnoses.notice)
-        self._checkpoints = Checkpoints(home / "state")
+
+    def _build_models(self, folder: Path) -> None:
+        settings = self.settings
         self.models = ModelVersions(
             self.store.metadata,
-            home / "models",
+            folder,
             now_unix_ns=self._now_unix_ns,
             keep=settings.integer("model_versions_max"),
         )
@@ -186,6 +207,9 @@ class Watchkeeper:
             protect=self._pipeline.protect,
             now_unix_ns=self._now_unix_ns,
         )
+
+    def _build_training(self) -> None:
+        settings = self.settings
         self.training = Training(self.store, self.models, self.findings, settings, now_unix_ns=self._now_unix_ns)
         self.training.wrong, self.training.confirmed = self.feedback.wrong_findings, self.feedback.anomalous_lines
         self.learned_lines = LearnedLines(
@@ -212,6 +236,8 @@ class Watchkeeper:
         self.training_gateway, self.watchlists = self.training_services.gateway, self.training_services.lists
         self._pipeline.add_observer(self.training_services.counter)
         self.training_services.on_kinds_off(self.learned_lines.switch_off)
+
+    def _build_housekeeping(self) -> None:
         self._housekeeping = Housekeeping(
             [
                 Task("ledger", LEDGER_EVERY_S, self.ledger.flush),

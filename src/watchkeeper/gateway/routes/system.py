@@ -9,7 +9,7 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Path
 from starlette.responses import PlainTextResponse, Response, StreamingResponse
 
-from watchkeeper.gateway import models, prometheus
+from watchkeeper.gateway import models, models_status, prometheus
 from watchkeeper.gateway.context import Asked, Gateway, Parts
 from watchkeeper.gateway.live import page_events, shared_status
 from watchkeeper.gateway.problems import problem
@@ -20,13 +20,13 @@ from watchkeeper.store.reads.services import list_services
 router = APIRouter(tags=["system"])
 
 
-@router.get("/health", operation_id="health", response_model=models.Health)
+@router.get("/health", operation_id="health", response_model=models_status.Health)
 async def health() -> Response:
     """Tell that the process lives."""
     return JsonResponse({"status": "ok"})
 
 
-@router.get("/ready", operation_id="ready", response_model=models.Readiness)
+@router.get("/ready", operation_id="ready", response_model=models_status.Readiness)
 async def ready(gateway: Parts) -> Response:
     """Tell whether telemetry is taken; 503 with the reason while it is not."""
     taken, reason = gateway.keeper.ready
@@ -48,13 +48,13 @@ async def metrics(gateway: Parts) -> Response:
     return Response(await gateway.shared.get("prometheus", make), headers={"Content-Type": prometheus.CONTENT_TYPE})
 
 
-@router.get("/api/v1/status", operation_id="getStatus", response_model=models.Status)
+@router.get("/api/v1/status", operation_id="getStatus", response_model=models_status.Status)
 async def status(gateway: Parts) -> Response:
     """Show the state of everything, at most a second old."""
     return JsonResponse(await shared_status(gateway))
 
 
-@router.get("/api/v1/ledger", operation_id="getLedger", response_model=models.LedgerAnswer)
+@router.get("/api/v1/ledger", operation_id="getLedger", response_model=models_status.LedgerAnswer)
 async def ledger(gateway: Parts) -> Response:
     """Show what became of every record that was sent, by sender, signal and protocol."""
     book = gateway.keeper.ledger
