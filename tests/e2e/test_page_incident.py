@@ -73,8 +73,9 @@ def hypothesis(page: Page | Locator, node: str) -> Locator:
 
 
 def drag(page: Page, chart: Locator, *, begin: float, end: float) -> None:
-    chart.scroll_into_view_if_needed()
-    box = chart.bounding_box()
+    ground = chart.locator(".u-over")
+    ground.hover()  # Scrolled to, standing still and not covered.
+    box = ground.bounding_box()
     assert box is not None
     page.mouse.move(box["x"] + box["width"] * begin, box["y"] + 40)
     page.mouse.down()
@@ -262,10 +263,16 @@ def test_report_is_drawn_as_text_and_its_citations_lead_to_the_evidence(broken: 
     evidence = broken.incident()["diagnosis"]["ranking"]["causes"][0]["evidence_for"][0]["id"]
     report.get_by_role("link", name=f"[{evidence}]").first.click()
     expect(page.locator(f"[id='evidence-{evidence}']")).to_be_focused()
-    with page.expect_download() as download:
-        page.get_by_role("button", name="Download").click()
-    assert download.value.suggested_filename == f"incident-{broken.id}.md"
-    assert download.value.path().read_text(encoding="utf-8") == broken.incident()["diagnosis"]["report_markdown"]
+
+    def downloaded_as_told() -> bool:
+        with page.expect_download() as download:
+            page.get_by_role("button", name="Download").click()
+        assert download.value.suggested_filename == f"incident-{broken.id}.md"
+        told = broken.incident()["diagnosis"]["report_markdown"]
+        return download.value.path().read_text(encoding="utf-8") == told
+
+    # An incident is looked at anew a few times in its first minutes, also between these two readings.
+    wait_for(downloaded_as_told, what="a download of the report that is told")
     report.locator("a.cite[href^='/findings/']").first.click()
     page.wait_for_url(re.compile("/findings/[0-9a-f]+"))
     page.goto(f"{broken.product.url}/findings/{broken.finding('log.error.rate')['id']}")
