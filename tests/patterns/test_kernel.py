@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 
 from watchkeeper.errors import WatchkeeperError
 from watchkeeper.native.library import native_library
+from watchkeeper.patterns.body import BODY_BYTES_MAX, LINE_BYTES_MAX
 from watchkeeper.patterns.kernel import Found, NativeKernel, ReferenceKernel, open_kernel
-from watchkeeper.patterns.reference import BODY_BYTES_MAX, LINE_BYTES_MAX
 
 TOKENS = (
     "<*> < > = == \" ' [ ] ( ) () { } / \\ : :: .. . - + @ # blk_1 blk_2 Jun Sat 11 user password for root admin "

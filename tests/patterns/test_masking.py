@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from watchkeeper.patterns.reference import BODY_BYTES_MAX, LINE_BYTES_MAX, mask
+from watchkeeper.patterns.body import BODY_BYTES_MAX, LINE_BYTES_MAX
+from watchkeeper.patterns.reference import mask
 
 CASES = [
     ("", ""),
