@@ -1,8 +1,8 @@
 /* The masking of log lines: what varies becomes <*>.
  *
- * Follows patterns/{reference,words,body}.py function by function; those say why. Enters: the bytes of a log body, any bytes.
- * Leaves: the template. Reads only [0, size) of the body and writes only within the template's buffer: every write
- * goes through put(), which refuses to pass the end.
+ * Follows patterns/reference.py, words.py and body.py function by function; those say why. Enters: the bytes of a log
+ * body, any bytes. Leaves: the template. Reads only [0, size) of the body and writes only within the template's buffer:
+ * every write goes through put(), which refuses to pass the end.
  */
 #include "mask.h"
 
