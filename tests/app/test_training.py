@@ -149,8 +149,27 @@ def test_what_is_refused_before_anything_is_fetched(
     with pytest.raises(MissingExtra):
         training.begin(workloads=[CART])
     assert training.jobs.list() == []
+    assert training.watchlists.get().submitted == ()
     with pytest.raises(SettingError, match="none of auto, ask"):
         start(training_promote="odd")
+
+
+def test_a_refusal_leaves_the_list_as_it_was_and_an_emptied_list_is_not_trained(
+    start: Callable[..., Training], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("watchkeeper.app.training.NEEDED", ())
+    training = start()
+    training.jobs.stop()  # so that the job waits
+    running = training.begin(workloads=[CART])
+    with pytest.raises(Conflict, match=running.id):
+        training.begin(workloads=[CART, OTHER])
+    assert training.watchlists.get().submitted == (CART,)
+    training.jobs.cancel(running.id)
+    training.watchlists.choose("default", [])
+    with pytest.raises(Conflict, match="train --reset"):
+        training.begin()
+    assert not training.jobs.list()[0].running
+    assert training.watchlists.get().chosen == ()
 
 
 def test_odd_parameters_are_told(start: Callable[..., Training]) -> None:

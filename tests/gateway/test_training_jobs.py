@@ -15,6 +15,7 @@ from typer.testing import CliRunner
 from watchkeeper.cli.client import parse_events
 from watchkeeper.cli.options import Connection
 from watchkeeper.cli.train import app
+from watchkeeper.cli.watch import app as watch_app
 from watchkeeper.training.jobs import JobSpec
 from watchkeeper.training.workloads import Workload
 
@@ -102,6 +103,22 @@ def test_the_command(server: LiveServer, keeper: Keeper) -> None:
     cancelled = run(server, "--cancel", "--json")
     assert json.loads(cancelled.output)["status"] == "cancelled"
     assert "cancelled by someone" in run(server, "--list").output
+
+
+def test_a_watchlist_can_be_cleared_from_the_command_line(server: LiveServer, keeper: Keeper) -> None:
+    cart = Workload("local", "shop", "cart")
+    keeper.training.watchlists.choose("default", [cart])
+    assert run(server).exit_code == 0
+    keeper.training.watchlists.trained("default", [cart])
+    shown = CliRunner().invoke(watch_app, ["remove", "*", "--server", server.url], obj=Connection(server.url, ""))
+    assert "not submitted yet; watchkeeper train --reset, which deletes the model" in shown.output
+    assert server.client.post(JOBS, json={}).status_code == 409
+    told = run(server, "--reset")
+    assert told.output == "watchlist default is empty, its model is deleted; it had learned 1 workloads\n"
+    known = keeper.training.watchlists.get()
+    assert (known.chosen, known.submitted, known.trained) == ((), (), ())
+    assert server.client.get("/model/status").json()["status"] == "no model trained"
+    assert keeper.training.jobs.list()[0].status == "cancelled"
 
 
 def test_following_shows_each_stage_and_fails_with_the_job(server: LiveServer, keeper: Keeper) -> None:

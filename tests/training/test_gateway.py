@@ -189,6 +189,24 @@ def test_a_restart_goes_on_with_the_training_that_ran(home):
     after.close()
 
 
+def test_a_kill_before_the_list_knew_its_job_does_no_harm(home):
+    """The job was written, and the server ended before the list's note of it."""
+    before = Assembly(home)
+    before.work.asked = {"gates": True}
+    job = before.train(A)["job_id"]
+    before.watchlists.started("default", "")
+    before.close()
+    after = Assembly(home)
+    after.jobs.take_up()
+    after.gateway.resume()
+    status = after.gateway.model_status()
+    assert (status["status"], status["job_id"], status["reason"]) == ("training", job, "")
+    after.watchlists.started("default", "")
+    assert after.train()["decision"] == "reset"
+    assert after.jobs.get(job).status == "cancelled"
+    after.close()
+
+
 def test_a_remote_trainer_reports(made):
     made.gateway.put_settings({"trainer": "remote", "gpu_runtime_class": "nvidia", "replicas": 2})
     job = made.train(A)["job_id"]

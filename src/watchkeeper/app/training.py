@@ -29,7 +29,7 @@ from watchkeeper.training.exclusions import Exclusion, exclusions_of
 from watchkeeper.training.job import Status
 from watchkeeper.training.job_folder import JobFolder
 from watchkeeper.training.jobs import Job, Jobs, JobSpec, Limits, Published
-from watchkeeper.training.watchlist import DEFAULT, Watchlists
+from watchkeeper.training.watchlist import DEFAULT, Watchlists, checked
 from watchkeeper.training.workloads import Workload
 
 LOGS = "logs"
@@ -95,22 +95,25 @@ class Training:
         """Begin to train the log model of a watchlist.
 
         workloads: those that are chosen in the list when None. The range is the last `training_range_s`, or `last_s`,
-        up to now, unless both ends are given. Raises what `Jobs.start` raises, Conflict for a list that is empty.
+        up to now, unless both ends are given. Raises what `Jobs.start` raises, Conflict for a list that is empty; the
+        list stays as it is then.
         """
-        chosen = self.watchlists.get(watchlist)
-        wanted = tuple(sorted({*workloads})) if workloads is not None else chosen.chosen or chosen.submitted
+        known = self.watchlists.get(watchlist)
+        wanted = known.chosen if workloads is None else checked(workloads)
         if not wanted:
             raise Conflict(
-                f"the watchlist {watchlist!r} is empty; choose what to watch: watchkeeper watch add WORKLOAD"
+                f"the watchlist {watchlist!r} is empty; choose what to watch: watchkeeper watch add WORKLOAD; "
+                "to delete its model: watchkeeper train --reset"
             )
         until = self._now_unix_ns() if until_unix_ns is None else until_unix_ns
         span_s = self._settings.number("training_range_s") if last_s is None else last_s
         begin = until - int(span_s * 1e9) if from_unix_ns is None else from_unix_ns
-        # What is trained is what was submitted, or the next start would decide on another list.
-        self.watchlists.submit(watchlist, wanted)
-        return self.jobs.start(
+        job = self.jobs.start(
             JobSpec(LOGS, f"{LOGS}/{watchlist}", watchlist, wanted, begin, until, dict(parameters or {}))
         )
+        # What is trained is what was submitted, or the next start would decide on another list.
+        self.watchlists.submit(watchlist, wanted)
+        return job
 
     def problems(self) -> list[str]:
         """Give what is wrong with training now."""

@@ -43,6 +43,7 @@ def train(
     last: Annotated[str, typer.Option(metavar="DURATION", help="How far back lines are read: 30m, 2h, 7d.")] = "",
     follow: Annotated[bool, typer.Option("--follow", "-f", help="Show the progress until it ends.")] = False,
     cancel: Annotated[bool, typer.Option("--cancel", help="End the training of this watchlist.")] = False,
+    reset: Annotated[bool, typer.Option("--reset", help="Empty this watchlist and delete its model.")] = False,
     jobs: Annotated[bool, typer.Option("--list", help="List the jobs, the newest first.")] = False,
     log: Annotated[bool, typer.Option("--log", help="Show the log of the latest job of this watchlist.")] = False,
     kind: Annotated[str, typer.Option(metavar="KIND", help="Train a kind of logs from public data, here.")] = "",
@@ -65,6 +66,9 @@ def train(
             return
         if log:
             typer.echo(safe(client.get(f"{JOBS}/{_latest(client, model)['id']}/log")["text"], lines=True), nl=False)
+            return
+        if reset:
+            _tell_reset(client.post(f"/api/v1/watchlists/{watchlist}/train", {"items": []}), watchlist, json=json)
             return
         if cancel:
             job = client.post(f"{JOBS}/{_latest(client, model)['id']}/cancel", {})
@@ -180,6 +184,14 @@ def _follow(client: Client, job: Any, *, json: bool) -> Any:
             if job["status"] != "training":
                 return job
     return job
+
+
+def _tell_reset(decided: Any, watchlist: str, *, json: bool) -> None:
+    if json:
+        write_json(decided)
+        return
+    removed = len(decided["removed"])
+    typer.echo(f"watchlist {safe(watchlist)} is empty, its model is deleted; it had learned {removed:,} workloads")
 
 
 def _tell(job: Any, *, json: bool) -> None:

@@ -116,7 +116,7 @@ def _show(each: Mapping[str, Any]) -> None:
     if not rows:
         typer.echo("  nothing is chosen; watchkeeper watch add WORKLOAD")
     if not each["is_submitted"]:
-        typer.echo("  not submitted yet; watchkeeper train")
+        typer.echo(f"  not submitted yet; watchkeeper train{'' if rows else ' --reset, which deletes the model'}")
 
 
 def _show_known(found: Mapping[str, Any]) -> None:

@@ -276,9 +276,11 @@ class TrainingGateway:
     def _act(self, name: str, decision: Decision, who: str, from_unix_ns: int, until_unix_ns: int) -> str:
         """Do what was decided; gives the job that it led to, "" for none."""
         known = self.watchlists.get(name)
-        job = self._job(known)
+        # Not the list's own note of its job, which a kill may have left behind.
+        job = self._running(name)
         if decision.decision == "trained":
-            if job is not None and job.running and {*job.spec.workloads} == {*known.submitted}:
+            if job is not None and {*job.spec.workloads} == {*known.submitted}:
+                self.watchlists.started(name, job.id)
                 return job.id
             self._cancel(job, NEWER_LIST)
             return self._start(known, from_unix_ns, until_unix_ns)
@@ -316,7 +318,7 @@ class TrainingGateway:
         return job.id
 
     def _cancel(self, job: Job | None, why: str) -> None:
-        if job is not None and job.running:
+        if job is not None:
             try:
                 self._jobs.cancel(job.id, why=why)
             except (Conflict, NotFound):
@@ -342,8 +344,13 @@ class TrainingGateway:
 
     def _is_newest(self, job: Job) -> bool:
         """Tell whether a job still runs and none came after it: what is told of jobs may come late."""
-        latest = next(iter(self._jobs.list(name=job.spec.name, limit=1)), None)
-        return latest is not None and latest.id == job.id and latest.running
+        running = self._running(job.spec.watchlist)
+        return running is not None and running.id == job.id
+
+    def _running(self, name: str) -> Job | None:
+        """Give the job that trains a list's model, or None; there is one at the most."""
+        jobs = self._jobs.list(name=model_name(name), limit=JOBS_LOOKED_AT)
+        return next((each for each in jobs if each.running), None)
 
     def _job(self, known: Watchlist) -> Job | None:
         """Give the job that was last decided on, while it is kept."""
