@@ -31,7 +31,8 @@ from pyarrow import parquet
 from watchkeeper.datasets.read import read_members
 from watchkeeper.detect.logs import LogDetector
 from watchkeeper.detect.newcomers import FALSE_ALARMS, NewcomerWatch
-from watchkeeper.detect.service import SEVERITY_ERROR, UNSEEN_SCORE_MIN
+from watchkeeper.detect.parts import SEVERITY_ERROR
+from watchkeeper.detect.service import UNSEEN_SCORE_MIN
 from watchkeeper.detect.sessions import CLEAN_SHARE, SessionProfile, Sessions, gather
 from watchkeeper.detect.words import implied_severity
 from watchkeeper.patterns.miner import TemplateMiner

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from watchkeeper.detect.service import SEVERITY_ERROR, SEVERITY_WARN
+from watchkeeper.detect.parts import SEVERITY_ERROR, SEVERITY_WARN
 from watchkeeper.detect.words import implied_severity
 
 

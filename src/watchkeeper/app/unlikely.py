@@ -13,7 +13,7 @@ from math import log10
 from typing import NamedTuple
 
 from watchkeeper.detect.findings import MANY, OPEN_MAX, SETTLE_S, UNSEEN_SINGLE_MAX
-from watchkeeper.detect.service import SEVERITY_FATAL, SEVERITY_WARN
+from watchkeeper.detect.parts import SEVERITY_FATAL, SEVERITY_WARN
 from watchkeeper.detect.words import implied_severity
 from watchkeeper.learn.explanation import Explanation
 from watchkeeper.models.card import Version

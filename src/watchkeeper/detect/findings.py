@@ -14,7 +14,8 @@ from typing import Any
 
 from watchkeeper.detect import wording
 from watchkeeper.detect.judgement import SUBJECTS, Judgement, Kind
-from watchkeeper.detect.service import EXAMPLES_MAX, Timing
+from watchkeeper.detect.parts import Timing
+from watchkeeper.detect.service import EXAMPLES_MAX
 from watchkeeper.signals.entity import Entity
 from watchkeeper.signals.finding import (
     Band,

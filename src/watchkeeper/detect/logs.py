@@ -25,8 +25,9 @@ from watchkeeper.detect.findings import OpenFindings, Points
 from watchkeeper.detect.judgement import Judgement, Kind
 from watchkeeper.detect.likeness import Likeness
 from watchkeeper.detect.parameters import ParameterWatch
+from watchkeeper.detect.parts import About, Part, Timing, Touched, grade
 from watchkeeper.detect.protection import Confirmed
-from watchkeeper.detect.service import UNSEEN_SCORE_MIN, About, Part, ServiceWatch, Timing, Touched, grade
+from watchkeeper.detect.service import UNSEEN_SCORE_MIN, ServiceWatch
 from watchkeeper.detect.words import implied_severity
 from watchkeeper.signals.finding import Evidence, Finding
 

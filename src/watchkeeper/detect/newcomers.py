@@ -15,7 +15,8 @@ from collections.abc import Callable, Collection, Sequence
 import numpy as np
 
 from watchkeeper.detect.likeness import Likeness
-from watchkeeper.detect.service import SEVERITY_ERROR, SEVERITY_WARN, UNSEEN_SCORE_MIN, grade, severity_weight
+from watchkeeper.detect.parts import SEVERITY_ERROR, SEVERITY_WARN, grade, severity_weight
+from watchkeeper.detect.service import UNSEEN_SCORE_MIN
 from watchkeeper.detect.words import implied_severity
 
 RARE_SCORE = 1.3

@@ -19,7 +19,7 @@ import numpy as np
 import pyarrow as pa
 
 from watchkeeper.detect.judgement import Judgement, Kind
-from watchkeeper.detect.service import Part, Timing
+from watchkeeper.detect.parts import Part, Timing
 
 VALUES_MAX, VALUE_CHARACTERS_MAX, POSITIONS_MAX = 8, 64, 16
 TEMPLATES_MAX = 2_000

@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from watchkeeper.detect.service import SEVERITY_ERROR, SEVERITY_WARN
+from watchkeeper.detect.parts import SEVERITY_ERROR, SEVERITY_WARN
 from watchkeeper.signals.finding import Band, Baseline, Evidence, Finding, FindingSeverity, FindingState, finding_id
 from watchkeeper.signals.node_report import (
     ADVICE,

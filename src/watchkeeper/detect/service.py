@@ -7,108 +7,45 @@ before it learns. What it does depends on the order of lines, not on how they ar
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
-from typing import Any, NamedTuple
+from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
+from watchkeeper.detect.absence import SILENCE_LEARNED_MAX, Absence, silent, stopped
 from watchkeeper.detect.base import LearningState
+from watchkeeper.detect.excess import band_end, candidates, excess
 from watchkeeper.detect.judgement import NO_ROWS, Judgement, Kind
 from watchkeeper.detect.novelty import ALARMED_WEIGHT, NoveltyClock
+from watchkeeper.detect.parts import (
+    ERRORS,
+    FIXED_SERIES,
+    LATE_WINDOWS,
+    LINES,
+    SEVERITY_ERROR,
+    SEVERITY_WARN,
+    WARNINGS,
+    About,
+    Ints,
+    Part,
+    Said,
+    Timing,
+    Touched,
+    grade,
+    severity_weight,
+)
 from watchkeeper.detect.series import SeriesBank
-from watchkeeper.detect.tails import silence_score, upper_score
 
-LINES, ERRORS, WARNINGS, FIXED_SERIES = 0, 1, 2, 3
-LATE_WINDOWS = 2
 WINDOWS_TOGETHER_MAX = 2_000
 TEMPLATES_MAX = 10_000
 
 LINES_LEARNED_MIN = 30
-WINDOWS_LEARNED_MIN = 3
 LEAP_NS = 30 * 86_400 * 10**9
 MODERATE_SCORE, SUDDEN_SCORE, VOTES_MIN, VOTES_OF = 4.0, 8.0, 2, 3
 SUSTAINED_SCORE, SPANS, SUSPECT_SCORE = 5.0, (1, 3, 6), 2.0
 UNSEEN_SCORE_MIN, KNOWN_ELSEWHERE_LESS = 2.8, 1.0
-TEMPLATE_LINES_MIN, ERROR_LINES_MIN, RATIO_MIN = 10, 5, 2.0
-STOPPED_SCORE_MIN, STOPPED_EXPECTED_MIN, STOPPED_WINDOWS_MIN = 6.0, 20.0, 3
-SILENCE_LEARNED_MAX = 360
-SEVERITY_WARN, SEVERITY_ERROR, SEVERITY_FATAL = 13, 17, 21
 EXAMPLES_MAX = 5
-
-Ints = npt.NDArray[np.int64]
-
-
-class Timing(NamedTuple):
-    """The durations a watch goes by: learning before judging, and one window."""
-
-    warmup_s: float
-    window_s: float
-
-    @property
-    def window_ns(self) -> int:
-        """Give the window's length in nanoseconds."""
-        return int(self.window_s * 1e9)
-
-    @property
-    def windows_min(self) -> int:
-        """Give how many closed windows a rate must have been learned from to be judged."""
-        return max(WINDOWS_LEARNED_MIN, int(self.warmup_s / self.window_s) - LATE_WINDOWS - 1)
-
-
-class Part(NamedTuple):
-    """One service's lines of a batch, in the order received; `rows` are their places in the batch."""
-
-    templates: Ints
-    times: Ints
-    severities: Ints
-    rows: Ints
-
-
-class About(NamedTuple):
-    """What the watch may ask about a template that is new to it.
-
-    known_elsewhere: whether another service logs it, which makes it less of a surprise in this one. implied_severity:
-    what its words suggest when the record carries no severity. alike: how much of what it says, 0..1, a template of
-    this service says that is at least as grave, by a template and the severity its record carries, 0 for none.
-    """
-
-    known_elsewhere: Callable[[int], bool]
-    implied_severity: Callable[[int], int]
-    alike: Callable[[int, int], float]
-
-
-class Touched(NamedTuple):
-    """Lines of a template that somebody asked about."""
-
-    template_id: int
-    lines: int
-    last_ns: int
-    rows: Ints
-
-
-@dataclass
-class Said:
-    """What came of one part. met: the templates that were new."""
-
-    judgements: list[Judgement] = field(default_factory=list)
-    touched: list[Touched] = field(default_factory=list)
-    met: list[int] = field(default_factory=list)
-
-
-def severity_weight(severity: int) -> float:
-    """Give what a line's severity adds to its surprise: a new error says more than a new greeting."""
-    if severity >= SEVERITY_FATAL:
-        return 3.0
-    if severity >= SEVERITY_ERROR:
-        return 2.5
-    return 0.8 if severity >= SEVERITY_WARN else -0.3
-
-
-def grade(severity: int) -> int:
-    """Give 2 for an error and worse, 1 for a warning, 0 for the rest."""
-    return 2 if severity >= SEVERITY_ERROR else 1 if severity >= SEVERITY_WARN else 0
 
 
 class ServiceWatch:
@@ -347,8 +284,8 @@ class ServiceWatch:
         found: dict[int, Judgement] = {}
         for span in SPANS:
             counts = self._span_counts(window, span)
-            for index in self._candidates(counts, span):
-                score, mean = self._upper(index, counts, span)
+            for index in candidates(self.bank, counts, span, self.timing.windows_min):
+                score, mean = excess(self.bank, index, counts, span)
                 if score >= SUSPECT_SCORE:
                     self.suspects.setdefault(window, set()).add(index)
                 if score < MODERATE_SCORE:
@@ -372,28 +309,6 @@ class ServiceWatch:
             if counts is not None:
                 total[: len(counts)] += counts[:size]
         return total
-
-    def _candidates(self, counts: Ints, span: int) -> list[int]:
-        bank = self.bank
-        floor = np.full(bank.size, TEMPLATE_LINES_MIN)
-        floor[[ERRORS, WARNINGS]] = ERROR_LINES_MIN
-        many = (counts >= floor) & (bank.windows[: bank.size] >= max(self.timing.windows_min, span // 2))
-        many[LINES] = False
-        candidates: list[int] = np.flatnonzero(many & (counts >= RATIO_MIN * span * bank.expected())).tolist()
-        return candidates
-
-    def _upper(self, index: int, counts: Ints, span: int) -> tuple[float, float]:
-        """Give the score of a count of `span` windows and the mean it was held against.
-
-        The mean rises with the rest of the service's traffic, so what is too many is so both in number and as a share.
-        """
-        bank, count = self.bank, int(counts[index])
-        mean = span * float(bank.expected(index))
-        spread = float(bank.dispersion(index))
-        usual = span * float(bank.mean[LINES] - bank.mean[index])
-        traffic = float(counts[LINES] - counts[index]) / usual if usual >= 1.0 else 1.0
-        mean *= min(max(traffic, 1.0), 100.0)
-        return upper_score(count, mean, spread), mean
 
     def _too_many(
         self, index: int, window: int, span: int, score: float, mean: float, part: Part, series: Ints
@@ -422,8 +337,8 @@ class ServiceWatch:
             int(at.max()) if len(at) else window * width,
             severity={ERRORS: SEVERITY_ERROR, WARNINGS: SEVERITY_WARN}.get(index, int(bank.severity[index])),
             mean=mean,
-            upper=_band_end(mean, spread),
-            upper_window=_band_end(mean / span, spread),
+            upper=band_end(mean, spread),
+            upper_window=band_end(mean / span, spread),
             share=total / max(1.0, lines_all),
             share_expected=float(bank.mean[index]) / max(1.0, float(bank.mean[LINES])),
             rows=part.rows[np.flatnonzero(rows)[:EXAMPLES_MAX]],
@@ -489,40 +404,14 @@ class ServiceWatch:
         return stopped if self.watches((window + 1) * self.timing.window_ns, self.lines) else []
 
     def _stopped(self, window: int) -> list[Judgement]:
-        """Find templates that came steadily and have not for so long that chance does not explain it."""
-        bank = self.bank
-        quiet = bank.zeros[: bank.size]
-        due = bank.mean[: bank.size] * quiet
-        enough = (quiet >= STOPPED_WINDOWS_MIN) & (due >= STOPPED_EXPECTED_MIN)
-        enough &= bank.windows[: bank.size] - quiet >= self.timing.windows_min
-        enough[:FIXED_SERIES] = False
-        index = np.flatnonzero(enough)
-        if not len(index):
-            return []
-        scores = silence_score(due[index], bank.dispersion(index))
-        return [
-            self._missing(Kind.STOPPED, int(one), window, float(score), float(due[one]))
-            for one, score in zip(index, scores, strict=True)
-            if score >= STOPPED_SCORE_MIN
-        ]
+        gone = stopped(self.bank, self.timing.windows_min)
+        return [self._missing(Kind.STOPPED, one.series, window, one) for one in gone]
 
     def _silent(self, window: int) -> list[Judgement]:
-        bank = self.bank
-        due = np.array([bank.mean[LINES] * self.silent_windows])
-        if due[0] < STOPPED_EXPECTED_MIN or self.silent_windows < STOPPED_WINDOWS_MIN:
-            return []
-        if bank.windows[LINES] < self.timing.windows_min:
-            return []
-        score = float(silence_score(due, bank.dispersion(np.array([LINES])))[0])
-        # The mean is of windows with lines; where many have none, a run of empty ones is likelier than it tells.
-        filled = float(bank.windows[LINES])
-        share_empty = (self.empty_windows + 0.5) / (filled + self.empty_windows + 1.0)
-        score = min(score, -self.silent_windows * float(np.log10(share_empty)))
-        if score < STOPPED_SCORE_MIN:
-            return []
-        return [self._missing(Kind.SILENT, LINES, window, score, float(due[0]))]
+        gone = silent(self.bank, self.silent_windows, self.empty_windows, self.timing.windows_min)
+        return [self._missing(Kind.SILENT, LINES, window, gone)] if gone else []
 
-    def _missing(self, kind: Kind, index: int, window: int, score: float, due: float) -> Judgement:
+    def _missing(self, kind: Kind, index: int, window: int, gone: Absence) -> Judgement:
         end = (window + 1) * self.timing.window_ns
         quiet = self.silent_windows if kind is Kind.SILENT else int(self.bank.zeros[index])
         return Judgement(
@@ -530,12 +419,12 @@ class ServiceWatch:
             None if index < FIXED_SERIES else self.template_of(index),
             index,
             window,
-            score,
+            gone.score,
             0,
             end - quiet * self.timing.window_ns,
             end,
             severity=int(self.bank.severity[index]),
-            mean=due,
+            mean=gone.due,
             upper=float(self.bank.mean[index]),
             rows=NO_ROWS,
             **self._baseline(index),
@@ -566,8 +455,3 @@ def _clocks(first_ns: int, timing: Timing) -> list[NoveltyClock]:
     """Give a clock of new templates for each of the three grades of severity, for learning that began then."""
     learned_from = first_ns + int(timing.warmup_s * 0.5e9)
     return [NoveltyClock(learned_from) for _ in range(3)]
-
-
-def _band_end(mean: float, spread: float) -> float:
-    """Give the end of the band that is shown for an expected count; the verdict itself rests on the tail."""
-    return mean + 3 * float(np.sqrt(mean + spread * mean**2)) + 1

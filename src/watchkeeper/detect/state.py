@@ -17,8 +17,9 @@ import orjson
 from watchkeeper.detect.findings import OpenFindings
 from watchkeeper.detect.novelty import NoveltyClock
 from watchkeeper.detect.parameters import ParameterWatch
+from watchkeeper.detect.parts import Timing
 from watchkeeper.detect.series import SeriesBank
-from watchkeeper.detect.service import ServiceWatch, Timing
+from watchkeeper.detect.service import ServiceWatch
 from watchkeeper.errors import NewerFormat, StoreError
 
 STATE_VERSION = 1

@@ -7,7 +7,8 @@ much a finding matters, by what was seen.
 from __future__ import annotations
 
 from watchkeeper.detect.judgement import Judgement, Kind
-from watchkeeper.detect.service import SEVERITY_ERROR, SEVERITY_FATAL, SEVERITY_WARN, UNSEEN_SCORE_MIN, Timing
+from watchkeeper.detect.parts import SEVERITY_ERROR, SEVERITY_FATAL, SEVERITY_WARN, Timing
+from watchkeeper.detect.service import UNSEEN_SCORE_MIN
 from watchkeeper.signals.finding import Band, FindingSeverity
 from watchkeeper.signals.schema import severity_name
 

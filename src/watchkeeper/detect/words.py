@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from watchkeeper.detect.service import SEVERITY_ERROR, SEVERITY_WARN
+from watchkeeper.detect.parts import SEVERITY_ERROR, SEVERITY_WARN
 
 _GRAVE = re.compile(
     r"\b(?:errors?|fails?|failed|failing|failures?|fatal|panic|critical|emergency|exceptions?|traceback|aborts?|aborted|"
