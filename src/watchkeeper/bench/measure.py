@@ -59,7 +59,8 @@ def measure_cell(
         "splits": len(splits),
         "figures": {name: _plain(figure) for name, figure in measured.figures.items()},
         "seed_figures": {
-            name: [_number(run.measured.figures[name].value) for run in runs] for name in runs[0].measured.figures
+            name: [_number(run.measured.figures[name].value) if name in run.measured.figures else None for run in runs]
+            for name in measured.figures
         },
         "seconds": {
             "load": round(load_s, 3),

@@ -14,12 +14,15 @@ from watchkeeper.bench.base import Figure, Measured
 
 
 def merged(runs: Sequence[Measured]) -> Measured:
-    """Give the mean over seeds; the interval reaches from the lowest of the lows to the highest of the highs."""
+    """Give the mean over seeds; the interval reaches from the lowest of the lows to the highest of the highs.
+
+    A figure that only some of the seeds have (seconds of what was resolved, claims where any was made) is of those.
+    """
     if len(runs) == 1:
         return runs[0]
     figures = {}
-    for name in runs[0].figures:
-        each = [run.figures[name] for run in runs]
+    for name in dict.fromkeys(name for run in runs for name in run.figures):
+        each = [run.figures[name] for run in runs if name in run.figures]
         lows, highs = (
             [one.low for one in each if one.low is not None],
             [one.high for one in each if one.high is not None],

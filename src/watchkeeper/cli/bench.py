@@ -15,6 +15,7 @@ from watchkeeper.errors import WatchkeeperError
 
 if TYPE_CHECKING:
     from watchkeeper.bench.cells import Chosen
+    from watchkeeper.bench.compare import Unpaired
     from watchkeeper.bench.room import Folders
 
 app = typer.Typer(help="Measure models on tasks, beside trivial baselines.", no_args_is_help=True)
@@ -206,32 +207,43 @@ def compare_two(
     out: OutOption = None,
     assignments: SetOption = None,
 ) -> None:
-    """Compare two cells or two runs: change, direction, tolerance, and the paired interval of the difference."""
-    from watchkeeper.bench.compare import find, pairs
+    """Compare two cells or two runs: change, direction, tolerance, and the paired interval of the difference.
+
+    Worse is also what has lost a figure, and what was measured in the first and failed or was skipped in the second.
+    """
+    from watchkeeper.bench.compare import find, pairs, unpaired
 
     folders = folders_of(out, use, assignments)
-    both = pairs(find(first, folders.out), find(second, folders.out))
-    worse = _tell_comparison(both, use or (), json=json)
+    one, other = find(first, folders.out), find(second, folders.out)
+    worse = _tell_comparison(pairs(one, other), use or (), unpaired(one, other), json=json)
     if check and worse:
-        raise WatchkeeperError(f"{worse} figures are worse beyond their tolerance")
+        raise WatchkeeperError(f"{worse} figures or cells are worse beyond their tolerance")
 
 
-def _tell_comparison(both: list[tuple[dict[str, Any], dict[str, Any]]], use: Sequence[str], *, json: bool) -> int:
-    """Write the tables of pairs; gives how many figures are worse beyond their tolerance."""
+def _tell_comparison(
+    both: list[tuple[dict[str, Any], dict[str, Any]]],
+    use: Sequence[str],
+    alone: Sequence[Unpaired] = (),
+    *,
+    json: bool,
+) -> int:
+    """Write the tables of pairs and the cells without one; gives how many figures and cells are worse."""
     from watchkeeper.bench.compare import compare
     from watchkeeper.bench.discover import catalogue
-    from watchkeeper.cli.bench_text import comparison_text, plain_comparison
+    from watchkeeper.cli.bench_text import comparison_text, plain_comparison, plain_unpaired, unpaired_text
     from watchkeeper.cli.output import write_json
 
     known = catalogue([*use, *(each for record, _ in both for each in record.get("use", ()) if each not in use)])
     told = [(one, other, compare(known.tasks.get(one["task"]), one, other)) for one, other in both]
     if json:
-        write_json([plain_comparison(*each) for each in told])
+        write_json([plain_comparison(*each) for each in told] + [plain_unpaired(each) for each in alone])
     else:
         for each in told:
             for line in comparison_text(*each):
                 typer.echo(line)
-    return sum(line.verdict == "worse" for _, _, lines in told for line in lines)
+        for text in unpaired_text(alone):
+            typer.echo(text)
+    return sum(line.is_worse for _, _, lines in told for line in lines) + sum(each.is_worse for each in alone)
 
 
 @app.command("audit")

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from watchkeeper.cli.output import table
 
 if TYPE_CHECKING:
-    from watchkeeper.bench.compare import Line
+    from watchkeeper.bench.compare import Line, Unpaired
 
 _HEADER = ("metric", "better", "first", "second", "change", "tolerance", "verdict", "paired 95 %")
 
@@ -25,7 +25,7 @@ def comparison_text(one: dict[str, Any], other: dict[str, Any], lines: Sequence[
             "higher" if line.metric.higher_is_better else "lower",
             number(line.first),
             number(line.second),
-            f"{line.change:+.4f}",
+            "-" if line.change is None else f"{line.change:+.4f}",
             f"{line.metric.tolerance:g}",
             line.verdict,
             _paired(line),
@@ -54,6 +54,18 @@ def plain_comparison(one: dict[str, Any], other: dict[str, Any], lines: Sequence
             for line in lines
         ],
     }
+
+
+def unpaired_text(cells: Sequence[Unpaired]) -> Iterator[str]:
+    """Give the lines about the cells that have no counterpart."""
+    if cells:
+        yield f"\nnot compared: {len(cells)} {'cell' if len(cells) == 1 else 'cells'}"
+    yield from (f"  {each.id}  {each.why}{'  (worse)' if each.is_worse else ''}" for each in cells)
+
+
+def plain_unpaired(one: Unpaired) -> dict[str, Any]:
+    """Give one cell without a counterpart as plain data; it has no metrics."""
+    return {"id": one.id, "first": one.first, "second": one.second, "why": one.why, "metrics": []}
 
 
 def _paired(line: Line) -> str:
