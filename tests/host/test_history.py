@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from tests.host.conftest import NOW_NS
 
-from watchkeeper.errors import NotFound
+from watchkeeper.errors import NotFound, StoreError
 from watchkeeper.host.check import CheckSeverity
 from watchkeeper.host.history import History
 from watchkeeper.host.kernel_events import KernelEvent, kernel_events, nvml_event
@@ -102,6 +102,70 @@ def test_nvml_and_the_kernel_tell_of_one_xid_and_it_counts_once(history):
     assert history.add([nvml_event("xid", 119, "0000:3b:00", NOW_NS + 2 * SECOND, "b1")]) == []
     assert len(history.add([nvml_event("xid", 119, "0000:3b:00", NOW_NS + 60 * SECOND, "b1")])) == 1
     assert len(history.add([nvml_event("xid", 119, "0000:5e:00", NOW_NS, "b1")])) == 1
+
+
+def test_what_nvml_tells_at_a_look_may_be_as_old_as_the_look_before(history):
+    before_ns = NOW_NS - 60 * SECOND
+    history.add([xid(119, at_ns=NOW_NS - 40 * SECOND), xid(31, at_ns=NOW_NS - 90 * SECOND)])
+    told = [nvml_event("xid", code, "0000:3b:00", NOW_NS, "b1") for code in (119, 31)]
+    assert [event.code for event in history.add(told, since_unix_ns=before_ns)] == [31], "that was before the look"
+    assert [condition.count for condition in history.conditions("b1")] == [1, 2]
+
+
+def test_the_same_line_is_one_event_though_the_clock_was_set_meanwhile(history, tmp_path):
+    text = "NVRM: Xid (PCI:0000:3b:00): 79, lost"
+    early, late = (KernelLine(NOW_NS - ahead * SECOND, text, 1_500_000) for ahead in (4000, 400))
+    (first,) = history.add(kernel_events([early], "b1"))
+    assert history.add(kernel_events([late], "b1")) == []
+    again = History(tmp_path, now_unix_ns=lambda: NOW_NS)
+    assert again.add(kernel_events([late], "b1")) == []
+    assert (again.events[0].id, again.events[0].since_boot_us) == (first.id, 1_500_000)
+    assert len(history.add(kernel_events([KernelLine(NOW_NS, text, 9_000_000)], "b1"))) == 1, "it came again"
+
+
+def test_events_that_an_older_version_kept_are_known(history, tmp_path):
+    line = KernelLine(NOW_NS, "NVRM: Xid (PCI:0000:3b:00): 79, lost", 1_500_000)
+    history.add(kernel_events([line._replace(since_boot_us=-1)], "b1"))
+    file = tmp_path / "events.jsonl"
+    file.write_text(file.read_text().replace(',"since_boot_us":-1', ""))
+    again = History(tmp_path, now_unix_ns=lambda: NOW_NS)
+    assert again.add(kernel_events([line], "b1")) == []
+    assert len(again.events) == 1
+
+
+def test_what_another_process_wrote_is_taken_up_once(history, tmp_path):
+    other = History(tmp_path, now_unix_ns=lambda: NOW_NS)
+    other.add([xid(79), xid(54)])
+    assert [event.code for event in history.refresh()] == [79, 54]
+    assert history.refresh() == []
+    other.mark("clear", by="ann", code=79)
+    history.refresh()
+    assert codes(history) == [54]
+    history.add([xid(48)])
+    other.add([xid(48)])
+    assert history.refresh() == []
+    assert sorted(event.code for event in History(tmp_path, now_unix_ns=lambda: NOW_NS).events) == [48, 54, 79]
+
+
+def test_a_line_that_a_kill_cut_short_spoils_no_other(history, tmp_path):
+    file = tmp_path / "events.jsonl"
+    history.add([xid(79)])
+    with file.open("ab") as opened:
+        opened.write(file.read_bytes()[:40])
+    assert history.refresh() == []
+    history.add([xid(54)])
+    assert [event.code for event in History(tmp_path, now_unix_ns=lambda: NOW_NS).events] == [79, 54]
+
+
+def test_a_mark_that_cannot_be_kept_is_an_error_and_marks_nothing(tmp_path):
+    folder = tmp_path / "kept"
+    history = History(folder, now_unix_ns=lambda: NOW_NS)
+    history.add([xid(79)])
+    (folder / "events.jsonl").unlink()
+    (folder / "events.jsonl").mkdir()
+    with pytest.raises(StoreError, match="nothing was marked"):
+        history.mark("clear", by="ann")
+    assert codes(history) == [79]
 
 
 def test_a_recovery_action_that_went_back_to_none_is_over(history):

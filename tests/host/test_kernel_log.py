@@ -130,6 +130,38 @@ def test_the_follower_asks_the_journal_only_for_what_is_new(node):
     assert [[line.text for line in follower.take().lines] for _ in range(3)] == [["first"], ["second"], []]
 
 
+def test_all_sources_tell_the_same_kernels_time(node):
+    text = "NVRM: Xid (PCI:0000:3b:00): 62, halted"
+    fields = {"__REALTIME_TIMESTAMP": "1800000009", "_SOURCE_MONOTONIC_TIMESTAMP": "1500000", "MESSAGE": text}
+    lines = [
+        parse_kmsg(f"4,812,1500000,-;{text}", BOOT_NS),
+        parse_text(f"[    1.500000] {text}", BOOT_NS, BOOT_NS),
+        parse_text(f"2027-01-15T10:00:02+00:00 n kernel: [    1.500000] {text}", BOOT_NS, BOOT_NS),
+        parse_text(f"Jan 15 10:00:02 n kernel: [    1.500000] {text}", BOOT_NS, BOOT_NS),
+    ]
+    (node.root / "dev/kmsg").unlink()
+    node.answer("journalctl -k -b -o json --no-pager", orjson.dumps(fields).decode())
+    lines += read_kernel_log(node.machine).lines
+    assert {line.key for line in lines if line is not None} == {(-1_500_001, text)}
+    assert len(lines) == 5
+
+
+def test_a_clock_that_is_set_back_hides_no_line_of_the_journal(node):
+    (node.root / "dev/kmsg").unlink()
+
+    def row(second: int, text: str) -> str:
+        return orjson.dumps({"__REALTIME_TIMESTAMP": str(second * 10**6), "MESSAGE": text}).decode() + "\n"
+
+    command = "journalctl -k -b -o json --no-pager"
+    node.now_unix_ns = 1_800_007_200 * 10**9
+    node.answer(command, row(1_800_007_199, "before"))
+    node.answer(f"{command} --since @1800003060", row(1_800_003_650, "after"))
+    follower = KernelFollower(node.machine)
+    assert [line.text for line in follower.take().lines] == ["before"]
+    node.now_unix_ns = 1_800_003_660 * 10**9
+    assert [line.text for line in follower.take().lines] == ["after"]
+
+
 def test_without_any_source_the_reasons_are_told(node):
     (node.root / "dev/kmsg").unlink()
     log = read_kernel_log(node.machine)

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
-from tests.host.conftest import answer_of, healthy_gpu
+from tests.host.conftest import NOW_NS, answer_of, healthy_gpu
 
 from watchkeeper.host.survey import HealthState, HostHealth
 from watchkeeper.host.visit import Outlook
@@ -80,6 +82,33 @@ def test_the_drivers_own_events_reach_the_history(fake_nvml, node, settings, mon
         health = outlook.look()
         assert [(each.code, each.device, each.source) for each in health.events] == [(119, "0000:3b:00", "NVML")]
         assert [each.state for each in health.gpus] == [HealthState.CRITICAL, HealthState.HEALTHY]
+
+
+def test_a_xid_that_kernel_and_nvml_tell_between_two_looks_counts_once(fake_nvml, node, settings, monkeypatch):
+    monkeypatch.setenv("FAKE_NVML", "xid")
+    node.now_unix_ns = NOW_NS
+    reading = []
+    with Outlook(settings, node.root, str(fake_nvml), machine=node.machine) as outlook:
+        plain, outlook.survey._read = outlook.survey._read, lambda: reading[0]
+        told = plain()
+        reading[:] = [replace(told, events=())]
+        outlook.look()
+        node.kernel("NVRM: Xid (PCI:0000:3b:00): 119, pid=7, Timeout waiting", at_s=7220)
+        node.now_unix_ns = NOW_NS + 60 * 10**9
+        reading[:] = [told]
+        assert [event.source for event in outlook.look().events] == ["kernel log"]
+
+
+def test_what_an_operator_clears_counts_in_an_agent_that_runs(gpu_node, settings):
+    gpu_node.kernel("NVRM: Xid (PCI:0000:3c:00): 119, Timeout")
+    with (
+        Outlook(settings, gpu_node.root, machine=gpu_node.machine) as agent,
+        Outlook(settings, gpu_node.root, machine=gpu_node.machine) as command,
+    ):
+        assert agent.look().state is HealthState.CRITICAL
+        command.look()
+        command.history.mark("clear", by="ann", device="0000:3c:00")
+        assert agent.look().state is HealthState.HEALTHY
 
 
 def stuck(node, pid: int, wait: str = "os_acquire_rwlock_read") -> None:

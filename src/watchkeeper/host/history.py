@@ -10,13 +10,13 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import orjson
 
-from watchkeeper.errors import NotFound
+from watchkeeper.errors import NotFound, StoreError
 from watchkeeper.host.check import CheckSeverity
 from watchkeeper.host.kernel_events import KernelEvent
 from watchkeeper.host.xid import ACTIONS, Origin, xid_entry
@@ -78,7 +78,11 @@ class Condition:
 
 
 class History:
-    """The history below a folder; without one it is kept in memory only."""
+    """The history below a folder; without one it is kept in memory only.
+
+    Several processes may have it open, an agent and a command of its operator say: each takes up with `refresh` what
+    the others wrote.
+    """
 
     def __init__(self, folder: Path | None, *, now_unix_ns: Callable[[], int]) -> None:
         self._path = None if folder is None else folder / "events.jsonl"
@@ -86,19 +90,35 @@ class History:
         self.events: list[KernelEvent] = []
         self.marks: list[Mark] = []
         self._ids: set[str] = set()
+        self._read_bytes = 0
         self.trouble = ""
-        for row in self._rows():
-            self._take(row)
+        self.refresh()
+
+    def refresh(self) -> list[KernelEvent]:
+        """Take up what was written since the last time; gives the events among it that are new here.
+
+        Cost: a look at the file's size, where nothing was.
+        """
+        return [event for row in self._rows() if (event := self._take(row)) is not None]
 
     def _rows(self) -> Iterator[dict[str, Any]]:
-        if self._path is None or not self._path.exists():
+        """Give the rows behind what was read before; a line without its end is left for the next time."""
+        if self._path is None:
             return
         try:
-            lines = self._path.read_bytes().splitlines()
+            with self._path.open("rb") as file:
+                if os.fstat(file.fileno()).st_size < self._read_bytes:
+                    self._read_bytes = 0
+                file.seek(self._read_bytes)
+                data = file.read()
+        except FileNotFoundError:
+            return
         except OSError as error:
             self.trouble = f"{self._path} cannot be read: {error.strerror}"
             return
-        for line in lines:
+        whole = data[: data.rfind(b"\n") + 1]
+        self._read_bytes += len(whole)
+        for line in whole.splitlines():
             try:
                 row = orjson.loads(line)
             except orjson.JSONDecodeError:
@@ -106,41 +126,61 @@ class History:
             if isinstance(row, dict) and row.get("schema_version") == HISTORY_SCHEMA_VERSION:
                 yield row
 
-    def _take(self, row: dict[str, Any]) -> None:
+    def _take(self, row: dict[str, Any]) -> KernelEvent | None:
+        """Take a row up; gives the event that is new by it."""
         try:
             if row["type"] == "event":
                 event = KernelEvent(
                     row["kind"], CheckSeverity(row["severity"]), int(row["time_unix_ns"]), row["text"], row["device"],
                     int(row["code"]), row["boot_id"], row["source"], row["attributes"],
+                    int(row.get("since_boot_us", -1)),
                 )  # fmt: skip
-                self.events.append(event)
-                self._ids.add(event.id)
+                if not self._known(event):
+                    self.events.append(event)
+                    self._ids.add(event.id)
+                    return event
             elif row["type"] == "mark":
-                names = Mark.__dataclass_fields__
-                self.marks.append(Mark(**{name: row[name] for name in names}))
+                mark = Mark(**{name: row[name] for name in Mark.__dataclass_fields__})
+                if mark not in self.marks:
+                    self.marks.append(mark)
         except (KeyError, TypeError, ValueError):
-            return
+            return None
+        return None
 
     def _write(self, rows: Iterable[dict[str, Any]]) -> None:
+        """Add rows to the file; `trouble` tells whether they are there."""
         if self._path is None:
             return
         data = b"".join(orjson.dumps({"schema_version": HISTORY_SCHEMA_VERSION, **row}) + b"\n" for row in rows)
         try:
             self._path.parent.mkdir(parents=True, exist_ok=True)
-            descriptor = os.open(self._path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+            descriptor = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o600)
             try:
-                os.write(descriptor, data)
+                size = os.fstat(descriptor).st_size
+                # A line that a kill or a full disk cut short must not spoil the next one.
+                torn = size and os.pread(descriptor, 1, size - 1) != b"\n"
+                left = memoryview(b"\n" + data if torn else data)
+                while left:
+                    left = left[os.write(descriptor, left) :]
                 os.fsync(descriptor)
             finally:
                 os.close(descriptor)
+            self.trouble = ""
         except OSError as error:
             self.trouble = f"{self._path} cannot be written: {error.strerror}"
 
-    def add(self, events: Iterable[KernelEvent]) -> list[KernelEvent]:
-        """Keep events that are new, and give them; an XID that both NVML and the kernel's log tell counts once."""
+    def _known(self, event: KernelEvent) -> bool:
+        # Rows of older versions do not tell the kernel's own time, and know their events by the time of day.
+        return event.id in self._ids or replace(event, since_boot_us=-1).id in self._ids
+
+    def add(self, events: Iterable[KernelEvent], *, since_unix_ns: int | None = None) -> list[KernelEvent]:
+        """Keep events that are new, and give them; an XID that both NVML and the kernel's log tell counts once.
+
+        since_unix_ns: when was looked before. What NVML tells came at some time since then, and bears that of the look.
+        """
         fresh = []
         for event in events:
-            if event.id in self._ids or (event.source == "NVML" and self._told(event)):
+            if self._known(event) or (event.source == "NVML" and self._told(event, since_unix_ns)):
                 continue
             self._ids.add(event.id)
             self.events.append(event)
@@ -149,23 +189,30 @@ class History:
             self._write({"type": "event", **event.as_dict()} for event in fresh)
         return fresh
 
-    def _told(self, event: KernelEvent) -> bool:
-        near_ns = int(SAME_EVENT_S * 1e9)
+    def _told(self, event: KernelEvent, since_unix_ns: int | None) -> bool:
+        """Tell whether the kernel's log has told what NVML tells."""
+        near_ns, until_unix_ns = int(SAME_EVENT_S * 1e9), event.time_unix_ns
+        first_unix_ns = until_unix_ns if since_unix_ns is None else min(since_unix_ns, until_unix_ns)
         return any(
             (each.kind, each.code, each.device) == (event.kind, event.code, event.device)
             and each.source != "NVML"
-            and abs(each.time_unix_ns - event.time_unix_ns) <= near_ns
+            and first_unix_ns - near_ns <= each.time_unix_ns <= until_unix_ns + near_ns
             for each in reversed(self.events[-1000:])
         )
 
     def mark(self, action: str, *, by: str, device: str = "", kind: str = "", code: int = 0, note: str = "") -> int:
-        """Acknowledge or clear conditions, and say how many; raises NotFound when there is none such."""
+        """Acknowledge or clear conditions, and say how many.
+
+        Raises NotFound when there is none such, StoreError when it cannot be kept; nothing is marked then.
+        """
         mark = Mark(action, self._now_unix_ns(), by, note, device, kind, code)
         touched = [each for each in self.conditions("") if any(mark.covers(event) for event in each.events)]
         if not touched:
             raise NotFound(f"nothing is open for {device or 'any device'}; see `watchkeeper gpu history`")
-        self.marks.append(mark)
         self._write([{"type": "mark", **{name: getattr(mark, name) for name in Mark.__dataclass_fields__}}])
+        if self._path is not None and self.trouble:
+            raise StoreError(f"{self.trouble}; nothing was marked. Run it as the user whose home folder that is")
+        self.marks.append(mark)
         return len(touched)
 
     def conditions(self, boot_id: str, *, since_application_s: float | None = None) -> list[Condition]:

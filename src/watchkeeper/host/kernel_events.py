@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 from watchkeeper.host.check import CheckSeverity
@@ -67,7 +67,10 @@ TITLES = {
 
 @dataclass(frozen=True)
 class KernelEvent:
-    """One event. `device` is a PCI address as `pci_key` writes it, "" for the host; `code` the XID or SXid, 0 else."""
+    """One event. `device` is a PCI address as `pci_key` writes it, "" for the host; `code` the XID or SXid, 0 else.
+
+    since_boot_us: when by the kernel's own clock, -1 where that is not told.
+    """
 
     kind: str
     severity: CheckSeverity
@@ -78,11 +81,13 @@ class KernelEvent:
     boot_id: str = ""
     source: str = "kernel log"
     attributes: Mapping[str, Any] = field(default_factory=dict)
+    since_boot_us: int = -1
 
     @property
     def id(self) -> str:
-        """Give 16 hexadecimal digits, the same for the same line of the same boot."""
-        text = "\x1f".join((self.kind, self.device, self.boot_id, str(self.time_unix_ns), self.text))
+        """Give 16 hexadecimal digits, the same for the same line of the same boot, though the clock be set anew."""
+        moment = str(self.time_unix_ns) if self.since_boot_us < 0 else f"boot+{self.since_boot_us}"
+        text = "\x1f".join((self.kind, self.device, self.boot_id, moment, self.text))
         return hashlib.blake2b(text.encode(), digest_size=8).hexdigest()
 
     @property
@@ -119,7 +124,7 @@ def kernel_events(lines: Iterable[KernelLine], boot_id: str = "") -> Iterator[Ke
                 head, since = pci_key(found[1]), 0
         event = _event(line, boot_id, head if since <= _HEAD_LINES else "")
         if event is not None:
-            yield event
+            yield replace(event, since_boot_us=line.since_boot_us)
 
 
 def _event(line: KernelLine, boot_id: str, head: str) -> KernelEvent | None:

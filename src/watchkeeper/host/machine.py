@@ -177,9 +177,9 @@ class Machine:
         """Give the id of the running boot, "" when it is not told."""
         return self.text("/proc/sys/kernel/random/boot_id") or ""
 
-    @cached_property
+    @property
     def boot_unix_ns(self) -> int:
-        """Give when the machine started, in Unix nanoseconds; 0 when it is not told."""
+        """Give when the machine started, in Unix nanoseconds by the clock as it is set now; 0 when it is not told."""
         for line in (self.text("/proc/stat") or "").splitlines():
             name, _, value = line.partition(" ")
             if name == "btime" and value.strip().isdecimal():

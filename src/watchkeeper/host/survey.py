@@ -175,6 +175,7 @@ class Survey:
         self._recent: tuple[KernelLine, ...] = ()
         self._addresses: dict[str, str] = {}
         self._seen: dict[str, Gpu] = {}
+        self._looked_unix_ns: int | None = None
 
     def look(self) -> HostHealth:
         """Look once; as long as the driver takes to answer, else some ten milliseconds."""
@@ -189,8 +190,12 @@ class Survey:
         log = self._follower.take()
         lines = (*self._recent, *log.lines)
         self._recent = lines[-_HEAD_LINES:]
-        fresh = self.history.add([*kernel_events(lines, machine.boot_id), *self._driver_events(snapshot, now_unix_ns)])
+        # What an operator marked meanwhile counts from now on, and what another process saw is news here too.
+        fresh = self.history.refresh()
+        events = [*kernel_events(lines, machine.boot_id), *self._driver_events(snapshot, now_unix_ns)]
+        fresh += self.history.add(events, since_unix_ns=self._looked_unix_ns)
         fresh += self._dropped_links(now_unix_ns)
+        self._looked_unix_ns = now_unix_ns
         stuck = host_health.stuck_processes(machine)
         self.trail.count_stuck([each.key for each in stuck])
         conditions = self.history.conditions(machine.boot_id, since_application_s=APPLICATION_FAULT_S)
