@@ -67,8 +67,8 @@ class Life:
         self.watchlists.submit("default", workloads)
         self.watchlists.trained("default", workloads)
 
-    def publish(self, folder, name=NAME):
-        card = Card("logs", trained_on={"lines": 250, "from_unix_ns": 1, "until_unix_ns": 2})
+    def publish(self, folder, name=NAME, **trained_on):
+        card = Card("logs", trained_on={"lines": 250, "from_unix_ns": 1, "until_unix_ns": 2, **trained_on})
         made = self.models.publish(name, lambda place: copied(folder, place), card, verify=LogModel.load)
         self.models.promote(name, made.number, who="ada", why="test")
 
@@ -161,6 +161,26 @@ def test_other_workloads_are_not_scored(running):
     running.at_work._take_up(set())
     running.see(STRANGE, workload=STOCK)
     assert [each.service for each in running.told] == ["stock"]
+
+
+def test_a_version_scores_only_workloads_that_it_has_learned_lines_of(running, folder):
+    both = [each.as_dict() for each in (CART, STOCK)]
+    running.publish(folder, workloads=both[:1])
+    running.watch(CART, STOCK)  # a newer version knows both, and waits to be promoted
+    assert running.at_work.wait_idle(30)
+    running.at_work._take_up({NAME})
+    assert (running.at_work.name_for(CART), running.at_work.name_for(STOCK)) == (NAME, "")
+    running.see(STRANGE, workload=STOCK)
+    assert running.told == []
+    running.publish(folder, workloads=both, without_lines=both[1:])
+    assert running.at_work.wait_idle(30)
+    assert running.at_work.name_for(STOCK) == "", "it was in the list, and nothing was there to learn of it"
+    running.publish(folder, workloads=both, without_lines=[])
+    assert running.at_work.wait_idle(30)
+    assert running.at_work.name_for(STOCK) == NAME
+    running.models.rollback(NAME, who="ada", why="test")
+    assert running.at_work.wait_idle(30)
+    assert running.at_work.name_for(STOCK) == ""
 
 
 def test_a_promotion_and_a_reset_are_taken_up_without_a_restart(running, tmp_path):

@@ -115,8 +115,10 @@ def test_from_stored_lines_to_an_active_version(start: Callable[..., Training]) 
 
     training.stop()
     asking = start(training_promote="ask")
-    second = ended(asking, asking.begin(workloads=[CART], parameters={**SHORT, "steps_max": 10}))
+    second = ended(asking, asking.begin(workloads=[CART, OTHER], parameters={**SHORT, "steps_max": 10}))
     assert (second.status, second.version) == (Status.COMPLETED, 2), second.log_tail
+    assert second.result["trained_on"]["without_lines"] == [OTHER.as_dict()]
+    assert "nothing to learn of local/default/other" in second.log_tail
     assert second.result["previous"]["number"] == 1
     assert 0.0 <= second.result["previous"]["held_out_accuracy"] <= 1.0
     assert [(each.number, each.state) for each in asking.models.list()] == [(2, "candidate"), (1, "active")]

@@ -106,6 +106,7 @@ def test_everything_left_out_is_accounted_for(store: Store, tmp_path: Path) -> N
     selection = Selection(frozenset([CART]), START_NS + 5 * SECOND_NS, START_NS + 60 * SECOND_NS, excluded)
     bodies, reader = read(frozen(store, tmp_path / "frozen"), selection)
     assert bodies == ["kept", "odd template but later"]
+    assert reader.heard == {CART}
     told = reader.account.as_dict()
     assert told == {
         "stored": 7,

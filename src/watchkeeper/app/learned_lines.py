@@ -31,7 +31,7 @@ from watchkeeper.signals.schema import Signal
 from watchkeeper.training.kinds import PREFIX as KIND_PREFIX
 from watchkeeper.training.kinds import Kind
 from watchkeeper.training.watchlist import Watchlists
-from watchkeeper.training.workloads import Workload, workload_of
+from watchkeeper.training.workloads import Workload, workload_of, workloads_in
 
 LOGS_PREFIX = "logs/"
 WAITING_MAX = 10_000
@@ -294,7 +294,11 @@ class LearnedLines:
         log.info("version %s of %s scores lines from now on", version.number, name)
 
     def _covered(self) -> dict[Workload, str]:
-        """Give the model of each workload that a watchlist names; kinds stand for patterns (see `_kind_for`)."""
+        """Give the model of each workload that a watchlist names; kinds stand for patterns (see `_kind_for`).
+
+        Not of one that the version at work has learned no line of, as after a rollback, or while a newer one waits to
+        be promoted: all of its lines would be strange.
+        """
         covered: dict[Workload, str] = {}
         for name in sorted(self._loaded, reverse=True):
             if name.startswith(LOGS_PREFIX):
@@ -302,7 +306,8 @@ class LearnedLines:
                     watched = self._watchlists.get(name.removeprefix(LOGS_PREFIX)).watched
                 except NotFound:
                     continue
-                covered |= dict.fromkeys(watched, name)
+                learned = _learned_by(self._loaded[name].version)
+                covered |= {each: name for each in watched if learned is None or each in learned}
         return covered
 
     def _kind_for(self, workload: Workload) -> str:
@@ -364,6 +369,14 @@ class LearnedLines:
 
 
 _COLUMNS = ("service", "template_id", "time_unix_ns", "severity_number", "trace_id", "body")
+
+
+def _learned_by(version: Version) -> frozenset[Workload] | None:
+    """Give the workloads that a version has learned lines of; None where its card does not tell."""
+    trained_on = version.card.trained_on
+    if "workloads" not in trained_on:
+        return None
+    return workloads_in(trained_on["workloads"]) - workloads_in(trained_on.get("without_lines", ()))
 
 
 def _workload(resource: str) -> Workload:

@@ -206,6 +206,9 @@ def _tell(job: Any, *, json: bool) -> None:
         quality, previous = job["result"]["quality"], job["result"]["previous"]
         before = f", the version before {previous['held_out_accuracy']:.4f}" if previous else ""
         typer.echo(f"  accuracy on {job['result']['trained_on']['held_out']}: {quality['model_accuracy']:.4f}{before}")
+        unheard = job["result"]["trained_on"].get("without_lines", ())
+        if unheard:
+            typer.echo(f"  no line of {len(unheard):,} workloads was there, which are not watched yet; see --log")
         state = "active now" if job["result"]["promoted"] else "a candidate: watchkeeper models promote"
         typer.echo(f"  version {job['version']} is {state}; {safe(job['result']['verdict']['why'])}")
 

@@ -8,7 +8,7 @@ them, some of the distinct lines by their hash. Goes on from counts and checkpoi
 from __future__ import annotations
 
 import shutil
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import fields
 from datetime import UTC, datetime
 from typing import Any, NamedTuple
@@ -28,6 +28,7 @@ from watchkeeper.training.job_folder import JobFolder
 from watchkeeper.training.promotion import Held, Quality, judge, quality
 from watchkeeper.training.reading import Account, Reader, Selection
 from watchkeeper.training.reporter import Reporter
+from watchkeeper.training.workloads import Workload, workloads_in
 
 LATER_SHARE = 0.1
 LATER_LINES_MIN = 50
@@ -41,12 +42,13 @@ _LATER, _RANDOM, _SAME = "later lines", "random distinct lines", "the learned li
 
 
 class Fetched(NamedTuple):
-    """What was counted. held_by: how `held` was chosen from what is not learned."""
+    """What was counted. held_by: how `held` was chosen from what is not learned. heard: whose lines they are."""
 
     learned: LineCounts
     held: LineCounts
     held_by: str
     account: Account
+    heard: frozenset[Workload]
 
 
 def run(folder: JobFolder, job: Mapping[str, Any], reporter: Reporter) -> dict[str, Any]:
@@ -57,6 +59,9 @@ def run(folder: JobFolder, job: Mapping[str, Any], reporter: Reporter) -> dict[s
     reporter.begin(Stage.FETCHING)
     ahead = Ahead(reporter, training, models=2 if folder.previous.is_dir() else 1, evaluated_max=EVALUATED_MAX)
     fetched = _fetched(folder, job, spec, reporter, ahead)
+    unheard = sorted({*spec.workloads} - fetched.heard)
+    if unheard:
+        reporter.say(f"nothing to learn of {_named(unheard)}; no model watches a workload that it knows no line of")
     torch = framework.torch()
     place = framework.device(torch)
     reporter.say(f"trains on {torch.cuda.get_device_name() if place == 'cuda' else 'the processor, one thread'}")
@@ -87,6 +92,7 @@ def run(folder: JobFolder, job: Mapping[str, Any], reporter: Reporter) -> dict[s
     return {
         "trained_on": {
             "workloads": [each.as_dict() for each in spec.workloads],
+            "without_lines": [each.as_dict() for each in unheard],
             "from_unix_ns": spec.from_unix_ns,
             "until_unix_ns": spec.until_unix_ns,
             "lines": fetched.account.taken,
@@ -131,7 +137,8 @@ def _fetched(folder: JobFolder, job: Mapping[str, Any], spec: JobSpec, reporter:
     if about is not None and folder.counts.is_dir():
         reporter.say("the lines were counted before")
         learned, held = (LineCounts.load(folder.counts / name) for name in ("learned", "held"))
-        return Fetched(learned, held, about["held_by"], Account(**about["account"]))
+        heard = workloads_in(about["heard"]) if "heard" in about else frozenset(spec.workloads)
+        return Fetched(learned, held, about["held_by"], Account(**about["account"]), heard)
     fetched = _counted(folder, job, spec, reporter, ahead)
     partial = folder.path / "counts.partial"
     shutil.rmtree(partial, ignore_errors=True)
@@ -140,7 +147,8 @@ def _fetched(folder: JobFolder, job: Mapping[str, Any], spec: JobSpec, reporter:
         (partial / name).mkdir(parents=True)
         counts.save(partial / name)
     partial.rename(folder.counts)
-    folder.write("counted", {"held_by": fetched.held_by, "account": fetched.account.as_dict()})
+    heard = [each.as_dict() for each in sorted(fetched.heard)]
+    folder.write("counted", {"held_by": fetched.held_by, "account": fetched.account.as_dict(), "heard": heard})
     shutil.rmtree(folder.data, ignore_errors=True)
     return fetched
 
@@ -166,21 +174,25 @@ def _counted(folder: JobFolder, job: Mapping[str, Any], spec: JobSpec, reporter:
     reporter.say(reader.account.text())
     if not reader.account.taken:
         raise NotFound(f"no data: {_where(spec)}: {reader.account.text()}")
+    heard = frozenset(reader.heard)
     early_told, late_told = early.told(), late.told()
     if late_told.lines >= LATER_LINES_MIN and early_told.lines >= late_told.lines:
-        return Fetched(early, late, _LATER, reader.account)
+        return Fetched(early, late, _LATER, reader.account, heard)
     early.add_forms(late.lines(), late.counts())
     learned, held = early.split(HELD_SHARE)
     if not len(held):
-        return Fetched(learned, learned, _SAME, reader.account)
-    return Fetched(learned, held, _RANDOM, reader.account)
+        return Fetched(learned, learned, _SAME, reader.account, heard)
+    return Fetched(learned, held, _RANDOM, reader.account, heard)
 
 
 def _where(spec: JobSpec) -> str:
     begin, end = (datetime.fromtimestamp(at / 1e9, UTC) for at in (spec.from_unix_ns, spec.until_unix_ns))
-    watched = ", ".join(each.text for each in spec.workloads[:5]) or "all workloads"
-    more = f" and {len(spec.workloads) - 5} more" if len(spec.workloads) > 5 else ""
-    return f"{watched}{more} from {begin:%Y-%m-%dT%H:%M:%S}Z to {end:%Y-%m-%dT%H:%M:%S}Z"
+    return f"{_named(spec.workloads) or 'all workloads'} from {begin:%Y-%m-%dT%H:%M:%S}Z to {end:%Y-%m-%dT%H:%M:%S}Z"
+
+
+def _named(workloads: Sequence[Workload]) -> str:
+    more = f" and {len(workloads) - 5} more" if len(workloads) > 5 else ""
+    return f"{', '.join(each.text for each in workloads[:5])}{more}"
 
 
 def _learned(

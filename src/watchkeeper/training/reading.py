@@ -75,14 +75,15 @@ class Lines(NamedTuple):
 
 
 class Reader:
-    """Reads a folder once. failing: tells which lines have failure words, (n,)."""
+    """Reads a folder once. failing: tells which lines have failure words, (n,). heard: whose lines were taken so far."""
 
     def __init__(self, folder: Path, selection: Selection, failing: Callable[[pa.Array], Mask]) -> None:
         self._files = sorted(folder.glob("*.parquet"))
         self._selection = selection
         self._failing = failing
-        self._watched: dict[str, bool] = {}
+        self._watched: dict[str, Workload | None] = {}
         self.account = Account()
+        self.heard: set[Workload] = set()
 
     def rows(self) -> int:
         """Give how many rows the files hold; raises StoreError for one that cannot be read."""
@@ -120,8 +121,8 @@ class Reader:
         keep = (times >= self._selection.from_unix_ns) & (times <= self._selection.until_unix_ns)
         self.account.other_time += self._lost(keep, np.ones(len(times), bool))
         resources, of_row = _coded(batch.column("resource_attributes"))
-        watched = np.array([self._is_watched(text or "{}") for text in resources], bool)
-        keep = self._narrowed(keep, watched[of_row], "unwatched")
+        workloads = [self._watched_one(text or "{}") for text in resources]
+        keep = self._narrowed(keep, np.array([each is not None for each in workloads], bool)[of_row], "unwatched")
         bodies = pc.utf8_slice_codeunits(batch.column("body"), 0, LINE_CHARACTERS_MAX)
         filled = pc.greater(pc.utf8_length(pc.utf8_trim_whitespace(bodies)), 0).fill_null(False)
         keep = self._narrowed(keep, filled.to_numpy(zero_copy_only=False), "empty")
@@ -134,6 +135,7 @@ class Reader:
         self.account.failing += len(rows) - int(sound.sum())
         rows = rows[sound]
         self.account.taken += len(rows)
+        self.heard.update(each for at in np.unique(of_row[rows]).tolist() if (each := workloads[at]) is not None)
         return Lines(bodies.filter(pa.array(sound)), templates[rows], times[rows])
 
     def _narrowed(self, keep: Mask, wanted: Mask, counted_as: str) -> Mask:
@@ -146,15 +148,14 @@ class Reader:
     def _lost(now: Mask, before: Mask) -> int:
         return int(before.sum()) - int(now.sum())
 
-    def _is_watched(self, resource: str) -> bool:
-        if not self._selection.workloads:
-            return True
-        known = self._watched.get(resource)
-        if known is None:
+    def _watched_one(self, resource: str) -> Workload | None:
+        """Give the workload of a resource where it is watched, else None."""
+        if resource not in self._watched:
             if len(self._watched) >= RESOURCES_KEPT:
                 self._watched.clear()
-            known = self._watched[resource] = workload_of(_attributes(resource)) in self._selection.workloads
-        return known
+            workload, wanted = workload_of(_attributes(resource)), self._selection.workloads
+            self._watched[resource] = workload if workload in wanted or not wanted else None
+        return self._watched[resource]
 
 
 def _attributes(text: str) -> Mapping[str, Any]:

@@ -91,6 +91,11 @@ def workload_of(resource: Mapping[str, Any]) -> Workload:
     )
 
 
+def workloads_in(items: Iterable[Mapping[str, Any]]) -> frozenset[Workload]:
+    """Read workloads back from plain data; raises KeyError for one that lacks a part."""
+    return frozenset(Workload(*(str(each[part]) for part in Workload._fields)) for each in items)
+
+
 def read_pattern(text: str) -> WorkloadPattern:
     """Read what a person typed: `deployment`, `namespace/deployment` or `cluster/namespace/deployment`.
 
