@@ -147,8 +147,8 @@ def _fetched(folder: JobFolder, job: Mapping[str, Any], spec: JobSpec, reporter:
         (partial / name).mkdir(parents=True)
         counts.save(partial / name)
     partial.rename(folder.counts)
-    heard = [each.as_dict() for each in sorted(fetched.heard)]
-    folder.write("counted", {"held_by": fetched.held_by, "account": fetched.account.as_dict(), "heard": heard})
+    told = {"held_by": fetched.held_by, "account": fetched.account.as_dict()}
+    folder.write("counted", {**told, "heard": [each.as_dict() for each in sorted(fetched.heard)]})
     shutil.rmtree(folder.data, ignore_errors=True)
     return fetched
 

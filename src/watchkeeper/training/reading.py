@@ -75,7 +75,7 @@ class Lines(NamedTuple):
 
 
 class Reader:
-    """Reads a folder once. failing: tells which lines have failure words, (n,). heard: whose lines were taken so far."""
+    """Reads a folder once. failing: tells which lines have failure words, (n,). heard: whose lines were taken."""
 
     def __init__(self, folder: Path, selection: Selection, failing: Callable[[pa.Array], Mask]) -> None:
         self._files = sorted(folder.glob("*.parquet"))
