@@ -222,7 +222,21 @@ def test_json_has_every_field_and_the_time_of_each_check(gpu_node, settings):
     for check in data["checks"]:
         assert wanted <= check.keys()
         assert check["duration_ms"] >= 0
+    took = {check["id"]: check["duration_ms"] for check in data["checks"]}
+    for name in ("system.kernel", "gpu.temperature", "host.descriptors", "infiniband.ports"):
+        assert took[name] > 0, name
+    assert sum(took.values()) < data["duration_ms"]
     assert NOW_NS == 1_800_007_200 * 10**9
+
+
+def test_the_time_of_a_run_includes_a_driver_that_does_not_answer(node, settings_with, fake_nvml, monkeypatch):
+    monkeypatch.setenv("FAKE_NVML", "wedged")
+    node.gpus("0000:3b:00.0")
+    slow = settings_with(gpu_read_timeout_s=0.3)
+    with Outlook(slow, node.root, str(fake_nvml), machine=node.machine) as outlook:
+        report, _ = outlook.report()
+    assert "wedged" in by_id(report)["gpu.driver"].reason
+    assert report.duration_ms > 300
 
 
 def test_a_wrong_requirement_or_root_says_what_there_is():

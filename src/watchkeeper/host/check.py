@@ -6,8 +6,9 @@ are all made from, and the verdict over many checks. Looks at nothing itself.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import asdict, dataclass, field
+import time
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import asdict, dataclass, field, replace
 from enum import StrEnum
 from typing import Any
 
@@ -98,6 +99,20 @@ def unknown(check_id: str, title: str, reason: str, **more: Any) -> Check:
     return Check(check_id, title, CheckStatus.SKIPPED, CheckSeverity.UNKNOWN, reason=reason, **more)
 
 
+def timed(checks: Iterable[Check], clock: Callable[[], float] = time.perf_counter) -> Iterator[Check]:
+    """Give checks as they are made, each with the time since the one before; `clock` tells seconds.
+
+    >>> ticks = iter([0.0, 0.25])
+    >>> [check.duration_ms for check in timed([passed("a.b", "A", "seen")], lambda: next(ticks))]
+    [250.0]
+    """
+    last_s = clock()
+    for check in checks:
+        now_s = clock()
+        yield replace(check, duration_ms=round((now_s - last_s) * 1000, 3))
+        last_s = now_s
+
+
 class Verdict(StrEnum):
     """The whole in one word. NO_GPU: all is well, and there is no GPU, which is a state of its own."""
 
@@ -109,7 +124,10 @@ class Verdict(StrEnum):
 
 @dataclass(frozen=True)
 class Report:
-    """All checks of one run on one host, in the order in which a person would mend them; times in Unix nanoseconds."""
+    """All checks of one run on one host, in the order in which a person would mend them; times in Unix nanoseconds.
+
+    duration_ms: of the whole run, the reading of the GPUs included.
+    """
 
     host: str
     started_unix_ns: int

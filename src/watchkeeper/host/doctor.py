@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
 from watchkeeper.host import container_checks, stack_checks, system_checks
-from watchkeeper.host.check import Check, Report, unknown
+from watchkeeper.host.check import Check, Report, timed, unknown
 from watchkeeper.host.gpu import NO_LIBRARY, GpuSnapshot
 from watchkeeper.host.machine import Machine
 from watchkeeper.host.pci import nvidia_gpus, pci_devices
@@ -64,11 +64,8 @@ def examine(visit: Visit, *, more: Iterable[Check] = (), clock: Callable[[], flo
 
 def _timed(name: str, checker: Checker, visit: Visit, clock: Callable[[], float]) -> Iterator[Check]:
     """Run one checker; each of its checks carries the time since the one before."""
-    last = clock()
+    began_s = clock()
     try:
-        for check in checker(visit):
-            now = clock()
-            yield replace(check, duration_ms=round((now - last) * 1000, 3))
-            last = now
+        yield from timed(checker(visit), clock)
     except OSError as error:
-        yield unknown(name, name, f"it cannot be read: {error}", duration_ms=round((clock() - last) * 1000, 3))
+        yield unknown(name, name, f"it cannot be read: {error}", duration_ms=round((clock() - began_s) * 1000, 3))

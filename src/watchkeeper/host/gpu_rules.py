@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
 from watchkeeper.host import nvml as binding
-from watchkeeper.host.check import Check, failed, passed, skipped, unknown, warned
+from watchkeeper.host.check import Check, failed, passed, skipped, timed, unknown, warned
 from watchkeeper.host.gpu import THROTTLE_HARDWARE, THROTTLE_REASONS, THROTTLE_THERMAL, Gpu
 from watchkeeper.host.thresholds import Thresholds
 from watchkeeper.host.trail import Trail
@@ -364,7 +364,7 @@ RULES: tuple[Callable[[Patient], Iterator[Check]], ...] = (
 
 def judge(patient: Patient) -> list[Check]:
     """Apply every rule to one GPU; of one that does not answer, only that is told."""
-    checks = list(check_reading(patient))
+    checks = list(timed(check_reading(patient)))
     if checks[0].severity.value in {"unknown", "critical"}:
         return checks
-    return [*checks, *(check for rule in RULES for check in rule(patient))]
+    return [*checks, *timed(check for rule in RULES for check in rule(patient))]

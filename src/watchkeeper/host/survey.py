@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from enum import StrEnum
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +23,7 @@ from watchkeeper.host.check import (
     failed,
     passed,
     rfc3339,
+    timed,
     unknown,
     worst,
 )
@@ -200,26 +202,27 @@ class Survey:
         self.trail.count_stuck([each.key for each in stuck])
         conditions = self.history.conditions(machine.boot_id, since_application_s=APPLICATION_FAULT_S)
         gpus = tuple(self._judge(gpu, conditions, now_unix_ns) for gpu in snapshot.gpus)
-        checks = (
-            *self._stack(snapshot),
-            *self._unseen(snapshot, conditions),
-            *accelerators.check_fabric_manager(machine),
-            *host_health.check_descriptors(machine, limits),
-            *host_health.check_pids(machine, limits),
-            *host_health.check_stuck(stuck, self.trail.stuck, limits),
-            *host_health.check_kernel_log(log),
-            *host_health.check_conditions(conditions, log),
-            *accelerators.check_infiniband(
-                machine, limits, [each for each in conditions if each.kind == "infiniband_link_down"]
-            ),
-            *accelerators.check_neuron(machine),
-            *accelerators.check_amd(machine),
-            *self._kept(),
+        drops = [each for each in conditions if each.kind == "infiniband_link_down"]
+        checks = timed(
+            chain(
+                self._stack(snapshot),
+                self._unseen(snapshot, conditions),
+                accelerators.check_fabric_manager(machine),
+                host_health.check_descriptors(machine, limits),
+                host_health.check_pids(machine, limits),
+                host_health.check_stuck(stuck, self.trail.stuck, limits),
+                host_health.check_kernel_log(log),
+                host_health.check_conditions(conditions, log),
+                accelerators.check_infiniband(machine, limits, drops),
+                accelerators.check_neuron(machine),
+                accelerators.check_amd(machine),
+                self._kept(),
+            )
         )
         driven = bool(snapshot.gpus) or snapshot.code in binding.OF_A_LOADED_DRIVER
         present = driven or bool(nvidia_gpus(pci_devices(machine)))
         return HostHealth(
-            machine.host, now_unix_ns, machine.boot_id, snapshot, gpus, checks, tuple(fresh), present, earlier
+            machine.host, now_unix_ns, machine.boot_id, snapshot, gpus, tuple(checks), tuple(fresh), present, earlier
         )
 
     def _driver_events(self, snapshot: GpuSnapshot, now_unix_ns: int) -> list[KernelEvent]:

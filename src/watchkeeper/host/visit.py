@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import re
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -17,7 +18,7 @@ from types import TracebackType
 from watchkeeper.errors import SettingError
 from watchkeeper.host import cuda_probe
 from watchkeeper.host import nvml as binding
-from watchkeeper.host.check import Check, Report
+from watchkeeper.host.check import Check, Report, timed
 from watchkeeper.host.doctor import PORTS, Visit, examine
 from watchkeeper.host.exits import ExitStyle
 from watchkeeper.host.gpu import NO_LIBRARY, GpuSnapshot, snapshot_from_answer
@@ -91,11 +92,13 @@ class Outlook:
 
     def report(self) -> tuple[Report, HostHealth]:
         """Run all of doctor's checks, and give the look that they include."""
+        began_s = time.perf_counter()
         health = self.look()
         visit = Visit(self.machine, self.limits, health.snapshot, self._ports)
-        more = [*self._cuda(visit), *(check for check in health.all_checks if check.id != "gpu.nvml")]
+        more = [*timed(self._cuda(visit)), *(check for check in health.all_checks if check.id != "gpu.nvml")]
         report = examine(visit, more=more)
-        return replace(report, started_unix_ns=health.time_unix_ns), health
+        duration_ms = (time.perf_counter() - began_s) * 1000
+        return replace(report, started_unix_ns=health.time_unix_ns, duration_ms=duration_ms), health
 
     def _cuda(self, visit: Visit) -> Iterator[Check]:
         """Start CUDA and look at torch; of a recorded machine nothing can be started."""
