@@ -174,15 +174,20 @@ def test_the_archive_for_support_holds_no_names(gpu_node, settings, tmp_path):
     )
     file = tmp_path / "support.tar.gz"
     with Outlook(settings, gpu_node.root, machine=gpu_node.machine) as outlook:
+        outlook.look()
+        outlook.history.mark("acknowledge", by="ann o'hara", note="seen")
         report, health = outlook.report()
-        outlook.history.mark("acknowledge", by="x", note="seen")
         names = write_bundle(file, report, health, outlook.history, salt=b"salt")
     with tarfile.open(file) as archive:
         texts = {name: archive.extractfile(f"watchkeeper-support/{name}").read().decode() for name in names}
     assert set(texts) == {"about.json", "report.json", "gpu.json", "events.jsonl", "marks.jsonl"}
     for text in texts.values():
-        for secret in ("gpu-node-17", "10.1.2.3", "/home/ann", "ann@example.org", "GPU-00000001-2222"):
+        for secret in ("gpu-node-17", "10.1.2.3", "/home/ann", "ann@example.org", "GPU-00000001-2222", "o'hara"):
             assert secret not in text
+    who = orjson.loads(texts["marks.jsonl"])["by"]
+    assert who.startswith("<user-")
+    assert f"acknowledged by {who}" in texts["report.json"]
+    assert f'"acknowledged_by": "{who}"' in texts["gpu.json"]
     assert "0000:3c:00" in texts["events.jsonl"]
     assert orjson.loads(texts["report.json"])["schema_version"] == 1
     mark = redactor("", b"salt")("GPU-00000001-2222-3333-4444-555555555555")

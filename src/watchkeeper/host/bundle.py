@@ -35,7 +35,10 @@ _FORMS: tuple[tuple[str, str], ...] = (
     ("ip", r"(?P<what>(?<![\w:])[0-9a-fA-F]*:[0-9a-fA-F]*:[0-9a-fA-F:]*(?![\w:]))"),
     ("mail", r"(?P<what>\b[\w.+-]+@[\w-]+\.[\w.]+\b)"),
     ("user", r"/(?:home|Users)/(?P<what>[^/\s\"]+)"),
+    ("user", r"\backnowledged by (?P<what>[^;\"]+)"),
 )
+_USERS = {"by", "acknowledged_by"}
+"""Fields that hold nothing but the name of a user."""
 _PCI = re.compile(r"[0-9a-fA-F]{4,8}:[0-9a-fA-F]{2}:[0-9a-fA-F]{2}(?:\.[0-7])?")
 
 
@@ -65,9 +68,8 @@ def redactor(host: str, salt: bytes) -> Callable[[str], str]:
         text = match["what"]
         if kind == "ip" and not _is_address(text):
             return match[0]
-        digest = hashlib.blake2b(text.lower().encode(), key=salt[:64], digest_size=4).hexdigest()
         start = match.start("what") - match.start()
-        return f"{match[0][:start]}<{kind}-{digest}>{match[0][start + len(text) :]}"
+        return f"{match[0][:start]}{pseudonym(kind, text, salt)}{match[0][start + len(text) :]}"
 
     def redact(text: str) -> str:
         kept: list[str] = []
@@ -85,6 +87,21 @@ def redactor(host: str, salt: bytes) -> Callable[[str], str]:
     return redact
 
 
+def pseudonym(kind: str, text: str, salt: bytes) -> str:
+    """Give the mark that stands for a text, `<user-1f2e3d4c>`."""
+    return f"<{kind}-{hashlib.blake2b(text.lower().encode(), key=salt[:64], digest_size=4).hexdigest()}>"
+
+
+def without_users(value: Any, salt: bytes) -> Any:
+    """Replace the names of users in plain data, where a field holds nothing else."""
+    if isinstance(value, dict):
+        return {
+            key: pseudonym("user", each, salt) if key in _USERS and each else without_users(each, salt)
+            for key, each in value.items()
+        }
+    return [without_users(each, salt) for each in value] if isinstance(value, list | tuple) else value
+
+
 def redact_value(value: Any, redact: Callable[[str], str]) -> Any:
     """Redact every text within plain data."""
     if isinstance(value, str):
@@ -98,7 +115,8 @@ def redact_value(value: Any, redact: Callable[[str], str]) -> Any:
 
 def write_bundle(path: Path, report: Report, health: HostHealth, history: History, *, salt: bytes = b"") -> list[str]:
     """Write the archive and give the names in it; raises OSError when it cannot be written."""
-    redact = redactor(report.host, salt or secrets.token_bytes(16))
+    salt = salt or secrets.token_bytes(16)
+    redact = redactor(report.host, salt)
     about = {
         "watchkeeper": __version__,
         "made_at": rfc3339(report.started_unix_ns),
@@ -109,9 +127,11 @@ def write_bundle(path: Path, report: Report, health: HostHealth, history: Histor
     members = {
         "about.json": orjson.dumps(about, option=orjson.OPT_INDENT_2),
         "report.json": orjson.dumps(redact_value(report.as_dict(), redact), option=orjson.OPT_INDENT_2),
-        "gpu.json": orjson.dumps(redact_value(health.as_dict(), redact), option=orjson.OPT_INDENT_2),
+        "gpu.json": orjson.dumps(
+            redact_value(without_users(health.as_dict(), salt), redact), option=orjson.OPT_INDENT_2
+        ),
         "events.jsonl": b"".join(orjson.dumps(redact_value(row, redact)) + b"\n" for row in events),
-        "marks.jsonl": b"".join(orjson.dumps(redact_value(row, redact)) + b"\n" for row in marks),
+        "marks.jsonl": b"".join(orjson.dumps(redact_value(without_users(row, salt), redact)) + b"\n" for row in marks),
     }
     with tarfile.open(path, "w:gz") as archive:
         for name, data in members.items():
