@@ -27,7 +27,7 @@ from tests.training.test_counts import logs, said
 from watchkeeper.signals.schema import Signal
 from watchkeeper.training.nats_buckets import JetStreamBuckets
 from watchkeeper.training.nats_link import NatsLink
-from watchkeeper.training.nats_responder import AT_ONCE, WAITING_MAX, Responder
+from watchkeeper.training.nats_responder import AT_ONCE, WAITING_MAX, Responder, checked_prefix
 
 needs_server = pytest.mark.skipif(PROGRAM is None, reason="needs nats-server (Debian: apt-get install nats-server)")
 
@@ -297,6 +297,38 @@ def test_a_server_restarted_in_mid_job_keeps_the_status_and_goes_on(server, made
     publisher.stop()
     link.stop()
     responder.close()
+
+
+@needs_server
+def test_two_gateways_on_one_server_answer_and_write_each_for_itself(server, made, tmp_path):
+    server.start()
+    east = Assembly(tmp_path / "east")
+    made.watchlists.choose("night", [A])
+    with (
+        linked(server, made.gateway.operations(), prefix="west.") as one,
+        linked(server, east.gateway.operations(), prefix="east.") as other,
+    ):
+        wait_until(lambda: one.connected and other.connected)
+        assert ask(server.url, "west.train_model", items(A))["decision"] == "trained"
+        assert ask(server.url, "west.model_status")["status"] == "training"
+        assert ask(server.url, "east.model_status")["status"] == "no model trained"
+        for assembly, link, prefix in ((made, one, "west."), (east, other, "east.")):
+            for _ in range(2):
+                Publisher(assembly.gateway, JetStreamBuckets(link, prefix=prefix)).write_status()
+        plain = JetStreamBuckets(one)
+        assert plain.keys("west_modelTrainingStatus") == ["default", "night"]
+        assert plain.keys("east_modelTrainingStatus") == ["default"]
+        west = json.loads(plain.get("west_modelTrainingStatus", "default") or b"")
+        assert west["status"] == "training"
+    east.close()
+
+
+@pytest.mark.parametrize("prefix", ["west", "west.", "a-1.b_2."])
+def test_prefixes(prefix):
+    assert checked_prefix(prefix) == prefix
+    for odd in (f"{prefix} ", f"{prefix}>", f"{prefix}*.", f".{prefix}", f"{prefix}..", "wést."):
+        with pytest.raises(SettingError, match="nats_subject_prefix"):
+            checked_prefix(odd)
 
 
 @needs_server

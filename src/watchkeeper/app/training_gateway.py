@@ -30,7 +30,7 @@ from watchkeeper.training.gpus import Gpus, read_driver
 from watchkeeper.training.lists import Lists
 from watchkeeper.training.nats_buckets import JetStreamBuckets
 from watchkeeper.training.nats_link import NatsLink
-from watchkeeper.training.nats_responder import Responder
+from watchkeeper.training.nats_responder import Responder, checked_prefix
 from watchkeeper.training.publisher import Publisher
 
 log = logging.getLogger(__name__)
@@ -74,9 +74,9 @@ class TrainingServices:
         self._responder: Responder | None = None
         self.buckets: Buckets = SqliteBuckets(store.metadata, now_unix_ns=now_unix_ns)
         if self._link is not None:
-            prefix = settings.text("nats_subject_prefix")
+            prefix = checked_prefix(settings.text("nats_subject_prefix"))
             self._responder = Responder(self._link, self.gateway.operations(), prefix=prefix)
-            self.buckets = JetStreamBuckets(self._link)
+            self.buckets = JetStreamBuckets(self._link, prefix=prefix)
         self._publisher = Publisher(self.gateway, self.buckets)
         if self._link is not None:
             self._link.on_connected(_nothing, self._publisher.connected)

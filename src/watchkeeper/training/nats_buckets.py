@@ -6,6 +6,7 @@ exists stays as it is. The server's refusals are told as Unreachable, for they p
 
 from __future__ import annotations
 
+import re
 from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -22,10 +23,15 @@ HEADROOM_BYTES = 8_192
 
 
 class JetStreamBuckets:
-    """Buckets over a NatsLink; not to be called from the link's own thread."""
+    """Buckets over a NatsLink; not to be called from the link's own thread.
 
-    def __init__(self, link: NatsLink) -> None:
+    prefix: of the subjects. It stands before the buckets' names as well, for two programs on one server would delete
+    each other's keys; what a bucket's name cannot hold, such as the dot, becomes `_`.
+    """
+
+    def __init__(self, link: NatsLink, *, prefix: str = "") -> None:
         self._link = link
+        self._prefix = re.sub(r"[^A-Za-z0-9_-]", "_", prefix)
         self._open: dict[tuple[int, str], Any] = {}
 
     def put(self, bucket: str, key: str, value: bytes) -> None:
@@ -70,7 +76,7 @@ class JetStreamBuckets:
             key = (self._link.connections, bucket)
             if key not in self._open:
                 self._open = {each: kv for each, kv in self._open.items() if each[0] == key[0]}
-                self._open[key] = await _opened(client, bucket)
+                self._open[key] = await _opened(client, f"{self._prefix}{bucket}")
             try:
                 return await ask(self._open[key])
             except nats_errors() as error:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
+import re
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
@@ -41,6 +42,7 @@ HEADROOM_BYTES = 1_024
 WHO = "nats"
 
 Handler = Callable[[Any, str], dict[str, Any]]
+_PREFIX = re.compile(r"(?:[\w-]+\.)*[\w-]*", re.ASCII)
 
 CODES: tuple[tuple[type[WatchkeeperError], str], ...] = (
     (QueryError, "invalid_request"),
@@ -118,6 +120,16 @@ class Responder:
                 await client.publish(message.reply, answer)
             except nats_errors() as error:
                 log.warning("a reply to %s was lost: %s", message.subject, error)
+
+
+def checked_prefix(prefix: str) -> str:
+    """Give the prefix of subjects; raises SettingError for one that no subject of NATS can begin with."""
+    if not _PREFIX.fullmatch(prefix):
+        raise SettingError(
+            f"nats_subject_prefix = {prefix[:100]!r} cannot stand before a subject; write words of letters, digits, _ "
+            "and - with a dot after each, such as west."
+        )
+    return prefix
 
 
 def answer_to(handler: Handler, data: bytes) -> bytes:
