@@ -174,7 +174,6 @@ SETTINGS: tuple[Setting, ...] = (
     Setting("gpu_nvlink_count_min", 0, "NVLinks that are to be up on each GPU; 0 takes those that exist.", 0),
     Setting("infiniband_ports_min", 0, "InfiniBand ports that are to be up; 0 takes those that exist.", 0),
     Setting("infiniband_rate_gbps_min", 0.0, "Rate that each InfiniBand port is to run at, in Gb/s; 0 asks none.", 0),
-    Setting("infiniband_drop_window_s", 600.0, "Time in which a drop of an InfiniBand link still warns.", 0),
     Setting("training_range_s", 3_600.0, "How far back a training reads stored lines, where nothing else is asked.", 1),
     Setting("training_memory_bytes_max", 1_536 * MIB, "Memory of a training job; beyond it the job fails.", 256 * MIB),
     Setting("training_heartbeat_s", 120.0, "Silence after which a training job counts as dead.", 1),

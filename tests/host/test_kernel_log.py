@@ -85,6 +85,14 @@ def test_a_recorded_dmesg_gives_the_events_of_the_host(node):
     assert log.lines[1].time_unix_ns == BOOT_NS + 4_001_220_110_000
 
 
+@pytest.mark.parametrize(
+    ("interface", "kinds"), [("ib0", ["infiniband_link_down"]), ("ibp65s0", ["infiniband_link_down"]), ("enp1s0f0", [])]
+)
+def test_an_ethernet_port_of_the_same_driver_is_no_infiniband(interface, kinds):
+    line = KernelLine(0, f"mlx5_core 0000:01:00.0 {interface}: Link down")
+    assert [event.kind for event in kernel_events([line])] == kinds
+
+
 def test_syslog_files_old_and_new_style_are_read_and_other_programs_passed_over(node, monkeypatch):
     monkeypatch.setenv("TZ", "UTC")
     time.tzset()

@@ -46,7 +46,8 @@ _HOST_FORMS: tuple[tuple[str, CheckSeverity, re.Pattern[str]], ...] = (
         CheckSeverity.CRITICAL,
         re.compile(r"[Rr]emounting filesystem read-only|forced readonly|XFS \((\S+)\): .*[Ss]hutting down filesystem"),
     ),
-    ("infiniband_link_down", CheckSeverity.WARNING, re.compile(r"mlx5_core .*Link down|ib\d\S*: link down")),
+    # The same driver says the same of Ethernet ports, whose interfaces have other names.
+    ("infiniband_link_down", CheckSeverity.WARNING, re.compile(r"\b(?:mlx5_)?ib\S*: [Ll]ink down")),
 )  # fmt: skip
 
 TITLES = {

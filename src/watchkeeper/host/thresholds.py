@@ -34,7 +34,6 @@ SOURCES: dict[str, str] = {
     "gpu_nvlink_count_min": "what the operator says",
     "infiniband_ports_min": "what the operator says",
     "infiniband_rate_gbps_min": "what the operator says",
-    "infiniband_drop_window_s": _GPUD,
 }
 
 
