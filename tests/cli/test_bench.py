@@ -64,6 +64,20 @@ def test_what_cannot_be_run_has_a_status_and_a_reason(home, tmp_path, capsys):
     bad.write_text("tasks = 'x'\n")
     status, _, err = run(capsys, "run", str(bad))
     assert (status, "unknown keys: tasks" in err) == (1, True)
+    for text, message in (
+        ("data = 3\n", "data is to be a text or a list of texts, not 3"),
+        ("suite = ['quick', 'full']\n", "suite is to be one text"),
+        ("suite = 'slow'\n", "there is no suite 'slow'"),
+        ("data = 'toys'\n", "there is no data set 'toys'"),
+        ("data =\n", "cannot be read"),
+    ):
+        bad.write_text(text)
+        status, _, err = run(capsys, "run", str(bad))
+        assert (status, message in err) == (1, True), err
+    bad.write_text("data = 'toy'\n")
+    status, _, err = run(capsys, "run", str(bad), "--models", "never")
+    assert (status, "a plan tells what to run" in err) == (2, True)
+    assert run(capsys, "run", str(tmp_path / "gone.toml"))[0] == 1
     assert run(capsys, "run", "--models", "alway")[0] == 2
 
 

@@ -96,7 +96,10 @@ def run(
         return
     chosen = chosen_of(task, data, models, enhance, suite)
     if plan is not None:
-        chosen, use = from_file(plan)
+        if task or data or models or enhance or suite:
+            raise typer.BadParameter("a plan tells what to run; leave out --task, --data, --models, --enhance, --suite")
+        chosen, more = from_file(plan)
+        use = [*(use or ()), *more]
     named = suite_of(chosen.suite)
     cell_s = cell_seconds or (named.cell_s if named else 1_800.0)
     limits = Limits(

@@ -18,12 +18,14 @@ KEYS = {"task", "data", "models", "enhance", "suite", "use"}
 
 
 def folders_of(out: Path | None, use: list[str] | None, assignments: list[str] | None) -> Folders:
-    """Give where records, data sets and their normal forms lie."""
+    """Give where records, data sets and their normal forms lie; a user's files by whole paths, for the records."""
     from watchkeeper.bench.room import Folders
 
     settings = load_settings(assignments)
     home = settings.path("home") / "bench"
-    return Folders(out or home / "records", settings.path("data"), home / "cache", tuple(use or ()))
+    return Folders(
+        out or home / "records", settings.path("data"), home / "cache", tuple(dict.fromkeys(map(_whole, use or ())))
+    )
 
 
 def planned(chosen: Chosen, folders: Folders) -> tuple[Catalogue, list[Cell]]:
@@ -60,7 +62,9 @@ def from_file(path: Path) -> tuple[Chosen, list[str]]:
         lists[key] = [value] if isinstance(value, str) else value
         if not isinstance(lists[key], list) or not all(isinstance(each, str) for each in lists[key]):
             raise WatchkeeperError(f"the plan {path}: {key} is to be a text or a list of texts, not {value!r}")
-    suite = lists.get("suite", [""])[0]
+    suite, *others = lists.get("suite") or [""]
+    if others:
+        raise WatchkeeperError(f"the plan {path}: suite is to be one text, not {told['suite']!r}")
     chosen = chosen_of(lists.get("task"), lists.get("data"), lists.get("models"), lists.get("enhance"), suite)
     return chosen, lists.get("use", [])
 
@@ -87,6 +91,10 @@ def _yaml(text: str) -> Any:
         return yaml.safe_load(text)
     except yaml.YAMLError as error:
         raise ValueError(str(error)) from error
+
+
+def _whole(name: str) -> str:
+    return str(Path(name).expanduser().resolve()) if name.endswith((".py", ".toml")) else name
 
 
 def _split(patterns: list[str] | None) -> list[str]:

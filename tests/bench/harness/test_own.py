@@ -17,6 +17,7 @@ from watchkeeper.bench.measure import measure_cell
 from watchkeeper.bench.own.command import CommandModel
 from watchkeeper.bench.own.parquet import folder_data
 from watchkeeper.bench.protocol import run_split
+from watchkeeper.errors import DuplicateName, UnknownName
 
 COMMAND = """
 import json, sys
@@ -152,6 +153,92 @@ def test_what_a_folder_lacks_is_told(tmp_path):
     (tmp_path / "own.toml").write_text('[[model]]\nname = "x"\nform = "vectors"\n')
     with pytest.raises(BenchError, match=r"missing keys: \['command'\]"):
         catalogue([str(tmp_path / "own.toml")])
+
+
+@pytest.mark.parametrize(
+    ("name", "values", "message"),
+    [
+        ("anomalous", ["no", "perhaps", "no"], "the column anomalous is string, which cannot be read as bool"),
+        ("anomalous", [True, None, False], "the column anomalous lacks 1 of 3 values"),
+        ("time", ["today", "1", "2"], "the column time is string"),
+        ("machine", [[1], [2], [3]], "the column machine is list"),
+        ("cpu", ["low", "high", "1"], "the column cpu is string"),
+    ],
+)
+def test_a_column_of_another_type_is_told_by_name(tmp_path, name, values, message):
+    columns = {"machine": ["a"] * 3, "time": [0.0, 1.0, 2.0], "anomalous": [False] * 3, "cpu": [1.0] * 3}
+    parquet.write_table(pa.table({**columns, name: values}), tmp_path / "series.parquet")
+    with pytest.raises(BenchError, match=message):
+        list(folder_data("bad", tmp_path).splits(Place(tmp_path, tmp_path)))
+
+
+def test_sessions_twice_or_too_few_are_told(tmp_path):
+    parquet.write_table(pa.table({"session": ["a"], "time": [1], "body": ["x"]}), tmp_path / "lines.parquet")
+    for labels, message in ((["a", "a"], "sessions twice"), (["a"], "has 1 labelled sessions")):
+        told = {"session": labels, "anomalous": [True] * len(labels)}
+        parquet.write_table(pa.table(told), tmp_path / "labels.parquet")
+        with pytest.raises(BenchError, match=message):
+            list(folder_data("bad", tmp_path).splits(Place(tmp_path, tmp_path)))
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("[model]\nname = 'x'\n", r"model is to be written as \[\[model\]\]"),
+        ("[[model]]\nname = 1\nform = 'vectors'\ncommand = ['x']\n", "name is to be a text, not 1"),
+        ("[[model]]\nname = 'x'\nform = 'vectors'\ncommand = 'x'\n", "command is to be a list of texts"),
+        ("[[model]]\nname = 'x'\nform = 'vectors'\ncommand = [1]\n", "command is to be a list of texts"),
+        ("[[model]]\nname = 'x'\nform = 'vector'\ncommand = ['x']\n", "did you mean 'vectors'"),
+        ("[[model]]\nname = 'a/b'\nform = 'vectors'\ncommand = ['x']\n", "'a/b' is no name"),
+        ("[[model]]\nname = 'x'\nform = 'vectors'\ncommand = ['x']\nrandom = 'no'\n", "random is to be true or false"),
+        ("[[data]]\nname = 'x'\nfolder = '.'\nversion = 'two'\n", "version is to be a whole number, not 'two'"),
+        ("[[data]]\nname = 'x'\nfolder = '.'\nversion = true\n", "version is to be a whole number, not True"),
+        ("[[data]]\nname =", "cannot be read"),
+        ("", "holds none of"),
+    ],
+)
+def test_what_a_toml_file_gets_wrong_is_told(tmp_path, text, message):
+    (tmp_path / "own.toml").write_text(text)
+    with pytest.raises((BenchError, UnknownName), match=message):
+        catalogue([str(tmp_path / "own.toml")])
+
+
+HEAD = "from watchkeeper.bench.base import DataSpec, ModelSpec\n"
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("def f(:\n", r"cannot be loaded: SyntaxError: invalid syntax \(mine\.py, line 1\)"),
+        ("\nimport no_such_module_at_all\n", r"No module named 'no_such_module_at_all', line 2 of .*mine\.py"),
+        ("1 / 0\n", r"ZeroDivisionError: division by zero, line 1 of"),
+        ("X = 1\n", "holds none of TASKS, DATA, MODELS"),
+        (HEAD + "MODELS = (ModelSpec('x', ('vectors',), object, ''))\n", r"mine\.py: MODELS is to be a tuple"),
+        (HEAD + "MODELS = (ModelSpec('x', 'vectors', object, ''),)\n", "forms are to be a tuple"),
+        (HEAD + "MODELS = (ModelSpec('x', ('vector',), object, ''),)\n", "did you mean 'vectors'"),
+        (HEAD + "MODELS = (ModelSpec('x@2', ('vectors',), object, ''),)\n", "'x@2' is no name"),
+        (HEAD + "MODELS = (ModelSpec('pca', ('vectors',), object, ''),)\n", "already a model named 'pca'"),
+        (HEAD + "DATA = (DataSpec('x', 1, 'category', 'counts', '', (), None, headline='f1'),)\n", "no metric 'f1'"),
+        (HEAD + "DATA = (DataSpec('x', 1, 'category', 'counts', '', (), None, 'all'),)\n", "labels are to be one of"),
+        (HEAD + "DATA = (DataSpec('x', 1, 'categories', 'counts', '', (), None),)\n", "did you mean 'category'"),
+    ],
+)
+def test_what_a_file_of_python_gets_wrong_is_told(tmp_path, text, message):
+    path = tmp_path / "mine.py"
+    path.write_text(text)
+    with pytest.raises((BenchError, UnknownName, DuplicateName), match=message):
+        catalogue([str(path)])
+
+
+def test_what_is_neither_file_nor_module_is_told(tmp_path):
+    for name, message in (
+        (str(tmp_path / "gone.py"), "there is no file"),
+        (str(tmp_path / "gone.toml"), "cannot be read"),
+        ("no_such_module_at_all", "the module no_such_module_at_all cannot be loaded"),
+        ("plan.yaml", r"end in \.py or \.toml"),
+    ):
+        with pytest.raises(BenchError, match=message):
+            catalogue([name])
 
 
 def test_entry_points_are_registered(monkeypatch):

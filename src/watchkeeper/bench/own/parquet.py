@@ -27,6 +27,7 @@ TASK = "anomaly-detection"
 LINES, LABELS, SERIES = "lines.parquet", "labels.parquet", "series.parquet"
 NANOSECONDS = 1e9
 STEPS_MIN = 8
+SESSIONS_MIN = 10
 
 
 def folder_data(name: str, folder: Path, *, version: int = 1, about: str = "") -> DataSpec:
@@ -47,19 +48,24 @@ def sessions(folder: Path, place: Place) -> Iterator[Split]:
     lines, labels = (_read(folder / each) for each in (LINES, LABELS))
     _hold(folder / LINES, lines, ("session", "time", "body"))
     _hold(folder / LABELS, labels, ("session", "anomalous"))
-    names = labels.column("session").cast(pa.string()).combine_chunks()
-    place_of = pc.index_in(lines.column("session").cast(pa.string()), value_set=names).combine_chunks()
+    names = _column(folder / LABELS, labels, "session", pa.string()).combine_chunks()
+    if len(names) != len(names.unique()):
+        raise BenchError(f"{folder / LABELS} has sessions twice; each is to have one row")
+    place_of = pc.index_in(_column(folder / LINES, lines, "session", pa.string()), value_set=names).combine_chunks()
     if place_of.null_count:
         raise BenchError(f"{folder / LABELS} lacks {place_of.null_count} sessions that {LINES} has lines of")
-    bodies = lines.column("body").cast(pa.string()).combine_chunks()
+    bodies = _column(folder / LINES, lines, "body", pa.string()).combine_chunks()
     template = TemplateMiner().match(bodies, pa.nulls(len(bodies), pa.int64()))
     normal_lines = pa.table(
-        [place_of.cast(pa.int64()), template.cast(pa.int64()), pa.array(_seconds(lines))], schema=SESSION_LINES
+        [place_of.cast(pa.int64()), template.cast(pa.int64()), pa.array(_seconds(folder / LINES, lines))],
+        schema=SESSION_LINES,
     )
-    flags = labels.column("anomalous").cast(pa.bool_()).combine_chunks()
+    flags = _column(folder / LABELS, labels, "anomalous", pa.bool_()).combine_chunks()
     numbers = pa.array(range(len(names)), pa.int64())
     kept = pc.is_in(numbers, value_set=place_of.unique().cast(pa.int64()))
     told = pa.table([numbers, names, flags], schema=SESSION_LABELS).filter(kept)
+    if len(told) < SESSIONS_MIN:
+        raise BenchError(f"{folder} has {len(told)} labelled sessions with lines; at least {SESSIONS_MIN} are needed")
     return halves(SessionTable(normal_lines, told), clean=True)
 
 
@@ -71,10 +77,10 @@ def series(folder: Path, place: Place) -> Iterator[Split]:
     metrics = [name for name in table.column_names if name not in {"machine", "time", "anomalous"}]
     if not metrics:
         raise BenchError(f"{path} has no column of a metric beside machine, time and anomalous")
-    machine = np.array(table.column("machine").cast(pa.string()).to_pylist(), dtype=object)
-    time_s = _seconds(table)
-    values = np.column_stack([table.column(name).cast(pa.float64()).to_numpy() for name in metrics])
-    truth = table.column("anomalous").cast(pa.bool_()).to_numpy(zero_copy_only=False)
+    machine = np.array(_column(path, table, "machine", pa.string()).to_pylist(), dtype=object)
+    time_s = _seconds(path, table)
+    values = np.column_stack([_column(path, table, name, pa.float64(), holes=True).to_numpy() for name in metrics])
+    truth = _column(path, table, "anomalous", pa.bool_()).to_numpy(zero_copy_only=False)
     for name in sorted(set(machine)):
         mine = np.flatnonzero(machine == name)
         mine = mine[np.argsort(time_s[mine], kind="stable")]
@@ -105,11 +111,26 @@ def _hold(path: Path, table: pa.Table, wanted: tuple[str, ...]) -> None:
         raise BenchError(f"{path} lacks the columns {', '.join(missing)}; it has {', '.join(table.column_names)}")
 
 
-def _seconds(table: pa.Table) -> np.ndarray[tuple[int], np.dtype[np.float64]]:
+def _column(path: Path, table: pa.Table, name: str, kind: pa.DataType, *, holes: bool = False) -> pa.ChunkedArray:
+    """Give a column as a type; raises BenchError when it is of another one, or a value is missing and must not be."""
+    column = table.column(name)
+    if column.null_count and not holes:
+        raise BenchError(f"{path}: the column {name} lacks {column.null_count} of {len(column)} values")
+    try:
+        return column.cast(kind)
+    except pa.ArrowException as error:
+        raise BenchError(
+            f"{path}: the column {name} is {column.type}, which cannot be read as {kind}: {error}"
+        ) from error
+
+
+def _seconds(path: Path, table: pa.Table) -> np.ndarray[tuple[int], np.dtype[np.float64]]:
     """Give the column `time` in seconds: a timestamp, integers in Unix nanoseconds, or numbers in seconds."""
-    column = table.column("time")
-    if pa.types.is_timestamp(column.type):
-        column = column.cast(pa.timestamp("ns", column.type.tz)).cast(pa.int64())
-    if pa.types.is_integer(column.type):
-        return np.asarray(column.to_numpy(), np.float64) / NANOSECONDS
-    return np.asarray(column.cast(pa.float64()).to_numpy(), np.float64)
+    kind = table.column("time").type
+    if pa.types.is_timestamp(kind):
+        whole = _column(path, table, "time", pa.timestamp("ns", kind.tz)).cast(pa.int64())
+    elif pa.types.is_integer(kind):
+        whole = _column(path, table, "time", pa.int64())
+    else:
+        return np.asarray(_column(path, table, "time", pa.float64()).to_numpy(), np.float64)
+    return np.asarray(whole.to_numpy(), np.float64) / NANOSECONDS

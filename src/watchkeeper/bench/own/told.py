@@ -20,6 +20,12 @@ from watchkeeper.bench.own.store import store_data
 _MODEL = {"name", "command", "form", "about", "timeout_s", "labels", "random"}
 _DATA = {"name", "folder", "version", "about"}
 _STORE = {"name", "home", "from", "to", "version", "about", "task"}
+_TYPES: dict[str, tuple[tuple[type, ...], str]] = {
+    **dict.fromkeys(("name", "form", "about", "folder", "home", "task"), ((str,), "a text")),
+    **dict.fromkeys(("labels", "random"), ((bool,), "true or false")),
+    "timeout_s": ((int, float), "a number"),
+    "version": ((int,), "a whole number"),
+}
 
 
 @dataclass(frozen=True)
@@ -34,17 +40,21 @@ def told_by(path: Path) -> Told:
     """Read the file; raises BenchError when it cannot be understood."""
     try:
         content = tomllib.loads(path.read_text(encoding="utf-8"))
-    except (OSError, tomllib.TOMLDecodeError) as error:
+    except (OSError, ValueError) as error:
         raise BenchError(f"{path} cannot be read: {error}") from error
     _hold(path, content, {"model", "data", "store"}, ())
+    for kind, rows in content.items():
+        if not isinstance(rows, list):
+            raise BenchError(f"{path}: {kind} is to be written as [[{kind}]], once for each")
     models, data = [], []
     for row in content.get("model", ()):
         _hold(path, row, _MODEL, ("name", "command", "form"))
-        if not isinstance(row["command"], list) or not row["command"]:
-            raise BenchError(f"{path}: command is to be a list of texts, not {row['command']!r}")
+        command = row["command"]
+        if not isinstance(command, list) or not command or not all(isinstance(each, str) for each in command):
+            raise BenchError(f"{path}: command is to be a list of texts, not {command!r}")
         options: dict[str, Any] = {name: row[name] for name in ("about", "labels", "random") if name in row}
         timeout_s = float(row.get("timeout_s", TIMEOUT_S))
-        models.append(command_model(row["name"], row["command"], row["form"], timeout_s=timeout_s, **options))
+        models.append(command_model(row["name"], command, row["form"], timeout_s=timeout_s, **options))
     for row in content.get("data", ()):
         _hold(path, row, _DATA, ("name", "folder"))
         folder = path.parent / Path(row["folder"]).expanduser()
@@ -78,3 +88,7 @@ def _hold(path: Path, row: Any, known: set[str], wanted: tuple[str, ...]) -> Non
     unknown = sorted(set(row) - known)
     if missing or unknown:
         raise BenchError(f"{path}: missing keys: {missing}, unknown keys: {unknown}; known are {sorted(known)}")
+    for name, value in row.items():
+        kinds, word = _TYPES.get(name, ((type(value),), ""))
+        if type(value) not in kinds:  # not isinstance, which takes true for a number
+            raise BenchError(f"{path}: {name} is to be {word}, not {value!r}")
