@@ -33,6 +33,7 @@ SAMPLE_LINES = 200
 QUIET_S = 1.0
 WAIT_S_MAX = 5.0
 FILES_MAX = 1000
+TOLD_MAX = 1000
 
 _log = logging.getLogger(__name__)
 
@@ -150,6 +151,7 @@ class Tail:
         self._known = known or {}
         self._from_end = known is None and not from_start
         self._first = True
+        self._told: set[str] = set()
 
     def step(self) -> bool:
         """Look for new, renamed and deleted files, then read each on once; gives whether anything was read."""
@@ -186,7 +188,12 @@ class Tail:
         self._followed.clear()
 
     def _look(self, now_s: float) -> None:
-        paths = sorted({path for pattern in self._patterns for path in glob.glob(pattern, recursive=True)})
+        matched = {pattern: glob.glob(pattern, recursive=True) for pattern in self._patterns}
+        for pattern in (pattern for pattern, found in matched.items() if not found and self._first):
+            self._tell(f"no file is there yet that {pattern!r} names")
+        paths = sorted({path for found in matched.values() for path in found})
+        if len(paths) > FILES_MAX:
+            self._tell(f"more than {FILES_MAX} files are named; those after {paths[FILES_MAX - 1]} are not followed")
         seen = set()
         for path in paths[:FILES_MAX]:
             try:
@@ -203,10 +210,19 @@ class Tail:
             if identity not in seen and followed.gone_s is None:
                 followed.gone_s = now_s
 
+    def _tell(self, text: str) -> None:
+        """Say once what is not followed."""
+        if text not in self._told and len(self._told) < TOLD_MAX:
+            self._told.add(text)
+            _log.warning("%s", text)
+
     def _open(self, path: str, identity: _Identity) -> None:
         try:
             descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
-        except OSError:
+        except FileNotFoundError:
+            return
+        except OSError as error:
+            self._tell(f"{path} cannot be followed: {error.strerror}; it is tried again and again")
             return
         size = os.fstat(descriptor).st_size
         known = self._known.get(identity)

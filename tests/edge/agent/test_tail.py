@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import errno
+import os
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -113,6 +117,38 @@ def test_a_line_without_its_end_waits_for_it(follower: Follower) -> None:
     assert follower.settle() == []
     write(file, "line")
     assert follower.settle() == ["half a line"]
+
+
+def test_what_is_not_followed_is_told_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr("watchkeeper.edge.tail.FILES_MAX", 2)
+    monkeypatch.setattr("os.open", refusing(tmp_path / "b.log"))
+    follower = Follower(tmp_path)
+    follower.settle()
+    assert [record.getMessage() for record in caplog.records] == [
+        f"no file is there yet that {str(tmp_path / '*.log*')!r} names"
+    ]
+    caplog.clear()
+    for name in ("a.log", "b.log", "c.log"):
+        write(tmp_path / name, "one")
+    assert follower.settle() == ["one"]
+    assert [record.getMessage() for record in caplog.records] == [
+        f"more than 2 files are named; those after {tmp_path / 'b.log'} are not followed",
+        f"{tmp_path / 'b.log'} cannot be followed: Permission denied; it is tried again and again",
+    ]
+
+
+def refusing(file: Path) -> Callable[..., int]:
+    """Give an `open` that refuses a file as the system does to a user without the right (root has it always)."""
+    plain = os.open
+
+    def refuse(path: str, flags: int, mode: int = 0o777, **more: Any) -> int:
+        if str(path) == str(file) and flags & os.O_CLOEXEC and not flags & os.O_CREAT:
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), path)
+        return plain(path, flags, mode, **more)
+
+    return refuse
 
 
 def test_while_there_is_no_room_the_file_waits_and_the_same_piece_comes_again(follower: Follower) -> None:
