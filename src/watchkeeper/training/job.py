@@ -18,6 +18,10 @@ NO_MODEL = "no model trained"
 """What the gateway answers where there is neither a job nor a model; no job ever has this status."""
 
 
+WRITE_EVERY_NS = 5 * 10**9
+"""How often progress within a stage is written: each write waits for the disk, as acknowledgements do."""
+
+
 class Status(StrEnum):
     """What became of a job. A queued one is `training` at 0 %, in its first stage."""
 
@@ -183,3 +187,12 @@ def job_from_dict(data: Mapping[str, Any]) -> Job:
     known["spec"] = spec_from_dict(known["spec"])
     known["statistics"] = statistics_from_dict(known["statistics"])
     return Job(**known)
+
+
+def is_news(now: Job, before: Job) -> bool:
+    """Tell whether what a running job tells is to be written now, beside what was written last."""
+    return (
+        now.stage is not before.stage
+        or now.statistics.model_accuracy != before.statistics.model_accuracy
+        or now.heartbeat_unix_ns - before.heartbeat_unix_ns >= WRITE_EVERY_NS
+    )

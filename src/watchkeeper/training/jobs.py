@@ -15,7 +15,7 @@ import secrets
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -24,10 +24,12 @@ from watchkeeper.errors import Conflict, NotFound, QueryError, WatchkeeperError
 from watchkeeper.store.metadata import Metadata
 from watchkeeper.training.job import Job as Job  # noqa: PLC0414
 from watchkeeper.training.job import JobSpec as JobSpec  # noqa: PLC0414
-from watchkeeper.training.job import Stage, Statistics, Status, statistics_from_dict
+from watchkeeper.training.job import Stage, Statistics, Status, is_news, statistics_from_dict
 from watchkeeper.training.job_folder import JobFolder
 from watchkeeper.training.job_store import JobStore
 from watchkeeper.training.process import WorkerProcess, end_outlived, how_it_ended, kernel_kills
+from watchkeeper.training.work import LIMITS
+from watchkeeper.training.work import Limits as Limits  # noqa: PLC0414
 from watchkeeper.training.work import Published as Published  # noqa: PLC0414
 from watchkeeper.training.work import Work as Work  # noqa: PLC0414
 
@@ -35,22 +37,10 @@ REMOTE = "remote"
 REMOTE_PATIENCE = 5
 """Times the heartbeat's time-out that a remote trainer may be silent, which reports by the epoch."""
 POLL_S, IDLE_S = 0.25, 5.0
-WRITE_EVERY_NS = 5 * 10**9
-"""How often progress within a stage is written: each write waits for the disk, as acknowledgements do."""
 UNFINISHED_MAX = 99.9
 REASON_MAX = 2_000
 
 log = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True)
-class Limits:
-    """heartbeat_s: silence after which a job counts as dead. resumptions_max: of one job. jobs_kept: ended ones."""
-
-    heartbeat_s: float = 120.0
-    resumptions_max: int = 3
-    memory_bytes_max: int = 1536 << 20
-    jobs_kept: int = 200
 
 
 class Jobs:
@@ -62,7 +52,7 @@ class Jobs:
         folder: Path,
         work: Work,
         *,
-        limits: Limits = Limits(),
+        limits: Limits = LIMITS,
         now_unix_ns: Callable[[], int] = time.time_ns,
     ) -> None:
         self._store = JobStore(metadata)
@@ -213,11 +203,11 @@ class Jobs:
                 if job.spec.kind == REMOTE:
                     self._check_silence(job, REMOTE_PATIENCE)
             if self._current:
-                self._look_after(self.get(self._current))
+                self._act(self._look_after, self.get(self._current))
             if not self._current:
                 waiting = next((job for job in self._store.running() if job.spec.kind != REMOTE), None)
                 if waiting is not None:
-                    self._begin(waiting)
+                    self._act(self._begin, waiting)
         self._tell()
 
     def _loop(self) -> None:
@@ -233,6 +223,18 @@ class Jobs:
                 # Whatever it was: without this thread every job would stand still at `training`.
                 self.problem = f"training jobs: {type(error).__name__}: {error}"
                 log.exception("training jobs could not be looked after")
+
+    def _act(self, act: Callable[[Job], None], job: Job) -> None:
+        try:
+            act(job)
+        except (WatchkeeperError, OSError):
+            raise  # the disk or the database refuses: the next look tries again
+        except Exception as error:
+            # The boundary: what nobody foresaw would come again at every look, and the job stand at `training`.
+            log.exception("the training job %s could not be gone on with", job.id)
+            if self._current == job.id:
+                self._let_go()
+            self._end(job, Status.FAILED, f"a fault of Watchkeeper: {type(error).__name__}: {error}")
 
     def _begin(self, job: Job) -> None:
         folder = self.folder(job.id)
@@ -270,7 +272,7 @@ class Jobs:
         elif not self._check_silence(told, 1):
             self._live = told
             kept = self._store.get(job.id)
-            if kept is None or _is_news(told, kept):
+            if kept is None or is_news(told, kept):
                 self._put(told)
 
     def _check_silence(self, job: Job, patience: int) -> bool:
@@ -390,12 +392,3 @@ class Jobs:
                 job = self._news.pop(0)
             for listener in self._listeners:
                 listener(job)
-
-
-def _is_news(now: Job, before: Job) -> bool:
-    """Tell whether what a running job tells is to be written now, beside what was written last."""
-    return (
-        now.stage is not before.stage
-        or now.statistics.model_accuracy != before.statistics.model_accuracy
-        or now.heartbeat_unix_ns - before.heartbeat_unix_ns >= WRITE_EVERY_NS
-    )

@@ -3,11 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol
 
 from watchkeeper.training.job import Job, JobSpec
 from watchkeeper.training.job_folder import JobFolder
+
+
+@dataclass(frozen=True)
+class Limits:
+    """heartbeat_s: silence after which a job counts as dead. resumptions_max: of one job. jobs_kept: ended ones."""
+
+    heartbeat_s: float = 120.0
+    resumptions_max: int = 3
+    memory_bytes_max: int = 1536 << 20
+    jobs_kept: int = 200
+
+
+LIMITS = Limits()
 
 
 class Published(NamedTuple):
