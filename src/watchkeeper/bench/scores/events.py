@@ -51,14 +51,14 @@ def incidents(score: npt.ArrayLike, threshold: float, *, close_share: float = 0.
     """Give the incidents of a score (T,): opened at or over `threshold`, closed under `close_share` x threshold.
 
     An incident that opens within `gap_steps` of the last one's end continues it. Causal: what is later changes neither
-    when an incident opens nor whether it is the same as the last.
+    when an incident opens nor whether it is the same as the last. Cost: a few passes over T.
     """
     scores = np.asarray(score, np.float64)
-    above = scores >= threshold
     begins, ends = ranges(scores >= threshold * close_share)
-    opened = [int(np.argmax(above[a : b + 1])) + a for a, b in zip(begins, ends, strict=True)]
-    kept = np.array([bool(above[a]) for a in opened], bool)
-    begins, ends = np.array(opened, np.int64)[kept], ends[kept]
+    above = np.flatnonzero(scores >= threshold)
+    opened = np.append(above, len(scores))[np.searchsorted(above, begins)]  # the first step above from each begin on
+    kept = opened <= ends
+    begins, ends = opened[kept], ends[kept]
     if not len(begins):
         return Incidents(begins, ends)
     apart = np.flatnonzero(begins[1:] - ends[:-1] - 1 > gap_steps)
