@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
 import subprocess
 
 import pytest
 
 from watchkeeper.host.accelerators import check_amd, check_neuron, neuron_troubles
 from watchkeeper.host.cuda_probe import ask, check_cuda_start, check_torch
+from watchkeeper.host.machine import Answer, run_command
 
 NEURON_REPORT = {
     "neuron_runtime_data": [
@@ -82,7 +85,39 @@ def test_amd_by_driver_and_uncorrected_errors(node):
     assert verdict(check_amd(node.machine)) == "skipped"
 
 
+@pytest.mark.parametrize(
+    ("told", "verdict"),
+    [
+        ([{"gpu": 0, "ecc": "N/A"}], "ok"),
+        ({"gpu_data": [{"gpu": 0, "ecc": {"total_uncorrectable_count": "N/A"}}]}, "ok"),
+        ({"gpu_data": [{"gpu": 0, "ecc": {"total_uncorrectable_count": {"value": 2}}}]}, "fail"),
+        ({"gpu_data": "N/A"}, "ok"),
+        ("N/A", "skipped"),
+        (["N/A", None], "ok"),
+    ],
+)
+def test_odd_answers_of_amd_smi_end_nothing(node, told, verdict):
+    node.pci("0000:03:00.0", 0x1002, 0x740F, 0x038000, driver="amdgpu")
+    node.answer("amd-smi metric --ecc --json", json.dumps(told))
+    (check,) = check_amd(node.machine)
+    assert check.status.value == verdict
+    assert ("told by 0 of them" in check.observed) == (verdict == "ok"), "what is not told is not zero"
+
+
+@pytest.mark.parametrize(
+    "report",
+    [
+        {"neuron_runtime_data": [None, {"pid": 1, "report": "N/A"}, {"report": {"execution_stats": []}}]},
+        {"neuron_runtime_data": {}, "system_data": []},
+        {"system_data": {"neuron_hw_counters": {"neuron_devices": [None, {"mem_ecc_uncorrected": 0}]}}},
+    ],
+)
+def test_odd_reports_of_neuron_monitor_end_nothing(report):
+    assert neuron_troubles(report) == ([], [])
+
+
 FAKE_CUDA = """
+#include <stdio.h>
 #include <unistd.h>
 int cuDriverGetVersion(int *out) { *out = 12040; return 0; }
 int cuInit(unsigned flags) { (void)flags; %s; }
@@ -114,6 +149,32 @@ def cuda_library(folder, init: str, count: int) -> str:
 def test_a_wedged_cuda_is_given_up(tmp_path):
     library = cuda_library(tmp_path, "for (;;) pause(); return 0", 1)
     assert "wedged" in ask("init", library, 0.5).trouble
+
+
+def test_a_process_that_the_driver_does_not_let_die_is_left_behind(tmp_path, monkeypatch):
+    library = cuda_library(tmp_path, "for (;;) pause(); return 0", 1)
+    began: list[subprocess.Popen] = []
+
+    # Nothing here can make a process that a signal does not kill: so the signal is not sent.
+    def spare(process: subprocess.Popen) -> None:
+        began.append(process)
+
+    monkeypatch.setattr(subprocess.Popen, "kill", spare)
+    assert "wedged" in ask("init", library, 0.5).trouble
+    (process,) = began
+    assert process.poll() is None
+    os.kill(process.pid, signal.SIGKILL)
+    process.wait()
+
+
+def test_what_a_command_wrote_before_its_time_was_over_is_kept():
+    answer = run_command(("sh", "-c", "echo report; exec sleep 60"), 2.0)
+    assert answer == Answer(None, "report\n", "")
+
+
+def test_a_library_that_writes_something_of_its_own_is_read_all_the_same(tmp_path):
+    told = 'puts("loaded"); fflush(stdout); return 0'
+    assert ask("init", cuda_library(tmp_path, told, 1), 10.0) == (0, "")
 
 
 def test_a_missing_libcuda_is_told():

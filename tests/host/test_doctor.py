@@ -146,6 +146,16 @@ def test_the_container_toolkit(gpu_node, settings, change, check, reason):
     assert reason in found.reason
 
 
+@pytest.mark.parametrize("text", ["[]", "null", '{"runtimes": null, "features": []}', '{"runtimes": "nvidia"}', "{"])
+def test_odd_settings_of_docker_name_no_runtime(gpu_node, settings, text):
+    gpu_node.answer("docker --version", "Docker version 27.1.1")
+    gpu_node.answer("nvidia-ctk --version", "")
+    gpu_node.file("/etc/docker/daemon.json", text)
+    report = by_id(examined(gpu_node, settings))
+    assert report["container.runtime"].status is CheckStatus.WARN
+    assert report["container.toolkit"].status is CheckStatus.OK
+
+
 def test_a_card_that_nvml_does_not_show_and_one_that_is_expected(gpu_node, settings_with):
     gpu_node.nvml(answer_of(healthy_gpu(0)))
     report = examined(gpu_node, settings_with())

@@ -66,7 +66,8 @@ def check_toolkit(machine: Machine, *, has_gpu: bool) -> Iterator[Check]:
             source=_CDI, actions=("sudo apt-get install nvidia-container-toolkit", _GENERATE),
         )  # fmt: skip
         return
-    yield passed("container.toolkit", title, answer.stdout.strip().splitlines()[0], source=_CDI)
+    version = answer.stdout.strip().partition("\n")[0] or "nvidia-ctk, of a version that it does not tell"
+    yield passed("container.toolkit", title, version, source=_CDI)
     yield from _cdi(machine)
     yield from _runtime(machine)
 
@@ -117,8 +118,11 @@ def _runtime(machine: Machine) -> Iterator[Check]:
         told = json.loads(machine.text("/etc/docker/daemon.json") or "{}")
     except ValueError:
         told = {}
-    runtimes = told.get("runtimes", {}) if isinstance(told, dict) else {}
-    if "nvidia" in runtimes or (isinstance(told, dict) and told.get("features", {}).get("cdi")):
+    runtimes, features = (
+        value if isinstance(told, dict) and isinstance(value := told.get(name), dict) else {}
+        for name in ("runtimes", "features")
+    )
+    if "nvidia" in runtimes or features.get("cdi"):
         yield passed("container.runtime", title, "docker is set up for the GPU (/etc/docker/daemon.json)")
     else:
         yield warned(

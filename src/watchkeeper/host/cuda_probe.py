@@ -10,13 +10,13 @@ from __future__ import annotations
 import ctypes
 import importlib.util
 import re
-import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
 from watchkeeper.host.check import Check, Requirement, failed, passed, skipped, warned
+from watchkeeper.host.machine import run_bounded
 
 LIBRARY = "libcuda.so.1"
 _CODES = {
@@ -35,17 +35,15 @@ class Answered(NamedTuple):
 
 def ask(question: str, library: str, timeout_s: float) -> Answered:
     """Ask one question (load, init or count) in a process of its own."""
-    command = [sys.executable, "-m", "watchkeeper.host.cuda_probe", question, library]
-    try:
-        done = subprocess.run(
-            command, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=timeout_s, check=False
-        )
-    except subprocess.TimeoutExpired:
+    done = run_bounded([sys.executable, "-m", "watchkeeper.host.cuda_probe", question, library], timeout_s)
+    if done.status is None:
         return Answered(0, f"no answer within {timeout_s:g} s: the driver is wedged")
-    if done.returncode:
-        ended = f"the process ended by signal {-done.returncode}" if done.returncode < 0 else done.stderr.strip()[-200:]
-        return Answered(0, ended or f"the process ended with {done.returncode}")
-    return Answered(int(done.stdout))
+    if done.status:
+        ended = f"the process ended by signal {-done.status}" if done.status < 0 else done.stderr.strip()[-200:]
+        return Answered(0, ended or f"the process ended with {done.status}")
+    # A library may write something of its own first.
+    told = done.stdout.strip().rpartition("\n")[2]
+    return Answered(int(told)) if told.isdecimal() else Answered(0, f"the process answered {told[-200:]!r}, no number")
 
 
 def check_cuda_start(timeout_s: float, library: str = LIBRARY) -> Iterator[Check]:

@@ -13,7 +13,7 @@ import os
 import shutil
 import subprocess
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -21,6 +21,9 @@ from typing import Any, NamedTuple
 
 _TEXT_BYTES_MAX = 4 << 20
 _READ_BYTES = 1 << 16  # the kernel refuses to serve /proc/sys into buffers of megabytes
+DYING_S = 1.0
+_left_behind: list[subprocess.Popen[bytes]] = []
+"""Processes that were killed and have not died yet, to be waited for once they have."""
 
 
 class Answer(NamedTuple):
@@ -56,24 +59,41 @@ def run_command(command: Sequence[str], timeout_s: float) -> Answer | None:
     program = shutil.which(command[0])
     if program is None:
         return None
-    environment = {**os.environ, "LC_ALL": "C"}
     try:
-        done = subprocess.run(
-            [program, *command[1:]],
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            text=True,
-            errors="replace",
-            timeout=timeout_s,
-            env=environment,
-            check=False,
-        )
-    except subprocess.TimeoutExpired as error:
-        partial = error.stdout or b""
-        return Answer(None, partial.decode("utf-8", "replace") if isinstance(partial, bytes) else partial)
+        return run_bounded([program, *command[1:]], timeout_s, {**os.environ, "LC_ALL": "C"})
     except OSError as error:
         return Answer(127, "", error.strerror or str(error))
-    return Answer(done.returncode, done.stdout, done.stderr)
+
+
+def run_bounded(
+    command: Sequence[str], timeout_s: float, environment: Mapping[str, str] | None = None, *, dying_s: float = DYING_S
+) -> Answer:
+    """Run a program for at most so long, and `dying_s` more once it is killed; raises OSError when it cannot be begun.
+
+    One that a wedged driver does not let die is left behind: waiting for it would last as long as the driver does.
+    """
+    _left_behind[:] = [process for process in _left_behind if process.poll() is None]
+    process = subprocess.Popen(
+        command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=environment
+    )
+    status: int | None = None
+    try:
+        written, errors = process.communicate(timeout=timeout_s)
+        status = process.returncode
+    except subprocess.TimeoutExpired:
+        process.kill()
+        try:
+            written, errors = process.communicate(timeout=dying_s)
+        except subprocess.TimeoutExpired as error:
+            written, errors = error.stdout or b"", b""
+            for pipe in (process.stdout, process.stderr):
+                if pipe is not None:
+                    pipe.close()
+            _left_behind.append(process)
+    except BaseException:
+        process.kill()
+        raise
+    return Answer(status, written.decode("utf-8", "replace"), errors.decode("utf-8", "replace"))
 
 
 @dataclass(frozen=True)
