@@ -1,7 +1,8 @@
-"""Scores of what is flagged among many cases: F1, precision, recall, areas under PR and ROC, lift, with intervals.
+"""Scores of what is flagged among many cases: F1, precision, recall, areas under PR and ROC, with intervals.
 
-Enters: a score a case, whether it is true, and a threshold. Leaves: figures in 0..1 (lift: 0 upwards), higher is better
-but for false alarms. Intervals are of the percentile bootstrap over cases. Equal scores are taken together.
+Enters: a score a case, whether it is true, and what is flagged. Leaves: figures in 0..1, higher is better but for false
+alarms. Intervals are of the percentile bootstrap over cases. Equal scores are taken together. Lift and calibration of
+risks are in risk.py.
 """
 
 from __future__ import annotations
@@ -33,7 +34,8 @@ def precision_recall(scores: Floats, true: Flags) -> list[tuple[float, float]]:
     """
     order, last = _sorted(scores)
     hits, taken = np.cumsum(true[order])[last], last + 1
-    return [(float(h / max(true.sum(), 1)), float(h / t)) for h, t in zip(hits, taken, strict=True)]
+    recall, precision = hits / max(int(true.sum()), 1), hits / taken
+    return list(zip(recall.tolist(), precision.tolist(), strict=True))
 
 
 def flagged_figures(found: Flags, true: Flags, *, seed: int = 0) -> dict[str, Bounds]:
@@ -69,34 +71,6 @@ def areas(scores: Floats, true: Flags, *, seed: int = 0) -> dict[str, Bounds]:
             rows.append(_areas(ordered, weights, last))
     pr, roc = np.array(rows).T
     return {"pr_auc": _bounds(pr), "roc_auc": _bounds(roc)}
-
-
-def lift(scores: Floats, true: Flags, share: float, *, seed: int = 0) -> Bounds:
-    """Give how many times more true cases the top `share` holds than a random draw would; ties count by expectation."""
-    count = max(1, round(share * len(true)))
-    random = np.random.default_rng(seed)
-    draws = int(np.clip(_WORK_MAX // len(true), 20, 200))
-    rows = [_lift(scores, true, count)]
-    for _ in range(draws):
-        drawn = random.integers(0, len(true), len(true))
-        if true[drawn].any():
-            rows.append(_lift(scores[drawn], true[drawn], count))
-    return _bounds(np.array(rows))
-
-
-def calibration(risks: Floats, true: Flags, bins: int = 10) -> float:
-    """Give the expected calibration error over bins of equally many cases, 0..1, lower is better."""
-    parts = np.array_split(np.argsort(risks, kind="stable"), bins)
-    return float(
-        sum(len(part) * abs(risks[part].mean() - true[part].mean()) for part in parts if len(part)) / len(true)
-    )
-
-
-def _lift(scores: Floats, true: Flags, count: int) -> float:
-    edge = float(np.partition(scores, len(scores) - count)[len(scores) - count])
-    above, at = scores > edge, scores == edge
-    hits = true[above].sum() + true[at].mean() * (count - above.sum())
-    return float(hits / count / true.mean())
 
 
 def _sorted(scores: Floats) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
