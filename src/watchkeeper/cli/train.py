@@ -6,6 +6,7 @@ complete; or with `--kind` a version of the kind's model in the home folder, for
 
 from __future__ import annotations
 
+import shutil
 import sys
 import time
 from collections.abc import Iterator, Mapping
@@ -250,6 +251,7 @@ def _train_kind(name: str, data: str, settings: Any, *, json: bool) -> None:
     try:
         versions = ModelVersions(metadata, layout.home / "models", keep=settings.integer("model_versions_max"))
         version = publish_kind(versions, kind, model, card, who="watchkeeper train", why="trained from public data")
+        shutil.rmtree(checkpoint, ignore_errors=True)
     finally:
         metadata.close()
     if json:

@@ -105,10 +105,10 @@ class LogModel:
         """Train on four fifths of the distinct lines, test and calibrate on the others; raises ValueError for none.
 
         checkpoint: a folder to go on from after a kill, written every `checkpoint_every` steps, but not sooner than
-        `checkpoint_apart_s` after the last time; it must be of the same lines to be taken up, and is emptied at the
-        end. passed: called with the tokens asked of as held-out lines are judged, see tokens_settled. Cost:
-        training.planned(...) steps of some hundredths of a second on one core, and SETTLING_PASSES of the network for
-        at most JUDGED_HELD_MAX lines. Raises MissingExtra without torch.
+        `checkpoint_apart_s` after the last time; it must be of the same lines to be taken up. It stays, for whoever
+        calls to remove once the model is kept. passed: called with the tokens asked of as held-out lines are judged,
+        see tokens_settled. Cost: training.planned(...) steps of some hundredths of a second on one core, and
+        SETTLING_PASSES of the network for at most JUDGED_HELD_MAX lines. Raises MissingExtra without torch.
         """
         learned, held = counts.split()
         if not len(learned):
@@ -139,10 +139,7 @@ class LogModel:
             "dropout": 0.1,
             "vocabulary": len(exact.vocabulary),
         }
-        model = _settled(cls(exact, counts, parameters=parameters), held.lines(), budget, seed, passed)
-        if kept is not None:
-            kept.clear()
-        return model
+        return _settled(cls(exact, counts, parameters=parameters), held.lines(), budget, seed, passed)
 
     @property
     def threshold(self) -> float:

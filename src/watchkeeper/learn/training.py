@@ -89,7 +89,8 @@ def train(
     """Train in place. loss_of: gives the mean loss of the examples with these numbers, a tensor (batch,) of int64.
 
     test: gives how good the module is, higher is better; it must draw nothing at random. checkpoints: where to go on
-    from and what to keep; a training that goes on gives the weights that it would have given in one go, on a CPU.
+    from and what to keep; a training that goes on gives the weights that it would have given in one go, on a CPU, and
+    tells first where it goes on.
     lengths: (examples,) of sequences: batches are then of like length, for a step costs what its longest one does.
     The order is drawn from torch's generator (see framework.seeded). Cost: min(epochs x batches, steps_max) steps.
     """
@@ -251,3 +252,4 @@ class _Run:
         self._last_test, self._before_s = state.numbers.get("test"), state.numbers["elapsed_s"]
         if self.step % self.batches:
             self._order_drawn = tensor(state.arrays["random/order"])
+        self._tell()

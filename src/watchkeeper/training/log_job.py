@@ -17,6 +17,7 @@ import numpy as np
 
 from watchkeeper.errors import NotFound, QueryError, StoreError
 from watchkeeper.learn import framework
+from watchkeeper.learn.checkpoints import FILE as CHECKPOINT_FILE
 from watchkeeper.learn.line_counts import LineCounts, has_failure_words
 from watchkeeper.learn.log_model import TRAINING, LogModel
 from watchkeeper.learn.training import Progress, Training
@@ -207,12 +208,13 @@ def _learned(
     reporter.say(
         f"{len(fetched.learned):,} distinct lines to learn, {len(fetched.held):,} held out ({fetched.held_by})"
     )
-    goes_on = folder.checkpoint.is_dir()
+    goes_on = (folder.checkpoint / CHECKPOINT_FILE).is_file()
     reporter.begin(Stage.TRAIN)
     first = [True]
 
     def told(progress: Progress) -> None:
         if first[0] and goes_on:
+            reporter.skip()
             reporter.resume(progress.step)
             reporter.say(f"goes on after step {progress.step} of {progress.steps}")
         elif first[0]:
