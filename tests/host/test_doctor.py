@@ -136,6 +136,11 @@ def test_docker_answers_in_podmans_place(node, settings):
         (lambda node: node.forget("nvidia-ctk --version"), "container.toolkit", "cannot be given the GPU"),
         (lambda node: node.answer("nvidia-ctk cdi list", "Found 0"), "container.cdi", "does not resolve"),
         (lambda node: (node.root / "dev/nvidia0").unlink(), "container.cdi", "of another driver version"),
+        (
+            lambda node: node.file("/etc/cdi/b.json", '{"hooks": [{"path": "/usr/bin/nvidia-cdi-hook"}]}'),
+            "container.cdi",
+            "of another driver version",
+        ),
         (lambda node: node.answer("docker --version", "Docker version 27.1.1"), "container.runtime", "--gpus all"),
     ],
 )
@@ -192,6 +197,7 @@ def test_a_card_that_nvml_does_not_show_and_one_that_is_expected(gpu_node, setti
             "system.ports",
             "warn",
         ),
+        (lambda node: node.file("/proc/net/tcp", "  sl\n   0: 00000000:22B9 0:0 0A\n"), "system.ports", "warn"),
         (lambda node: node.file("/proc/sys/fs/file-nr", "800\t0\t1000\n"), "host.descriptors", "warn"),
         (lambda node: node.file("/proc/sys/fs/file-nr", "950\t0\t1000\n"), "host.descriptors", "fail"),
         (lambda node: node.file("/proc/sys/kernel/pid_max", "1000\n"), "host.pids", "warn"),

@@ -15,7 +15,7 @@ from watchkeeper.host.machine import Machine
 
 _CDI = "https://docs.nvidia.com/datacenter/cloud-native/container-toolkit/latest/cdi-support.html"
 _GENERATE = "sudo nvidia-ctk cdi generate --output=/etc/cdi/nvidia.yaml"
-_SPEC_PATH = re.compile(r"""["']?(hostPath|path)["']?\s*:\s*["']?(/[^\s"',}]+)""")
+_SPEC_PATH = re.compile(r"""\b(?:hostPath|path)["']?\s*:\s*["']?(/[^\s"',}]+)""")
 _FOLDERS = ("/etc/cdi", "/var/run/cdi", "/run/cdi")
 
 
@@ -99,13 +99,12 @@ def _cdi(machine: Machine) -> Iterator[Check]:
 
 
 def spec_paths(text: str) -> list[str]:
-    """List the files of the host that a CDI specification names, in YAML or JSON: device nodes and mounts.
+    """List the files of the host that a CDI specification names, in YAML or JSON: device nodes, mounts, hooks.
 
-    >>> spec_paths('devices:\\n- containerEdits:\\n    deviceNodes:\\n    - path: /dev/nvidia0\\n')
-    ['/dev/nvidia0']
+    >>> spec_paths("hooks: [{path: /usr/bin/hook}]\\nmounts: [{hostPath: /lib/a.so, containerPath: /lib/b.so}]")
+    ['/usr/bin/hook', '/lib/a.so']
     """
-    found = _SPEC_PATH.findall(text)
-    return list(dict.fromkeys(path for key, path in found if key == "hostPath" or path.startswith("/dev/")))
+    return list(dict.fromkeys(_SPEC_PATH.findall(text)))
 
 
 def _runtime(machine: Machine) -> Iterator[Check]:

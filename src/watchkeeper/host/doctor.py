@@ -17,7 +17,7 @@ from watchkeeper.host.machine import Machine
 from watchkeeper.host.pci import nvidia_gpus, pci_devices
 from watchkeeper.host.thresholds import Thresholds
 
-PORTS = {"otlp_grpc_port": 4317, "otlp_http_port": 4318, "http_port": 8080}
+PORTS = {"otlp_grpc_port": 4317, "otlp_http_port": 4318, "http_port": 8080, "edge_metrics_port": 8889}
 
 
 @dataclass(frozen=True)

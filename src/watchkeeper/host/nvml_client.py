@@ -77,7 +77,9 @@ class NvmlClient:
             worker.wait(timeout=2.0)
         except subprocess.TimeoutExpired:
             worker.kill()
-            worker.wait()
+            # As in `_kill`: one that the driver holds may never end.
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                worker.wait(timeout=1.0)
         worker.stdout.close()
 
     def _start(self) -> subprocess.Popen[bytes]:

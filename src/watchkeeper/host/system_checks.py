@@ -214,7 +214,7 @@ def check_ports(machine: Machine, limits: Thresholds, ports: Mapping[str, int]) 
         yield warned(
             "system.ports", "Ports", seen,
             "taken ports: Watchkeeper runs already, or another program must go or be given other ports",
-            actions=(f"ss -ltnp 'sport = :{first}'", f"watchkeeper up --set {next(iter(taken))}=PORT"),
+            actions=(f"ss -ltnp 'sport = :{first}'", f"start Watchkeeper with --set {next(iter(taken))}=PORT"),
         )  # fmt: skip
     else:
         yield passed("system.ports", "Ports", seen)

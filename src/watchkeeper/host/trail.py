@@ -6,6 +6,7 @@ same driver's life are not at hand. A counter that went down was reset: the grow
 
 from __future__ import annotations
 
+import contextlib
 import os
 from collections import deque
 from itertools import pairwise
@@ -115,12 +116,15 @@ class Trail:
             "link_drops": self.link_drops,
             "gpus": {name: [[row.time_unix_ns, row.counters] for row in rows] for name, rows in self._readings.items()},
         }
-        beside = path.with_suffix(".new")
+        # An agent and a command of its operator may write at once.
+        beside = path.with_suffix(f".{os.getpid()}.new")
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
             beside.write_bytes(orjson.dumps(data))
             os.replace(beside, path)
         except OSError as error:
+            with contextlib.suppress(OSError):
+                beside.unlink(missing_ok=True)
             return f"{path} cannot be written: {error.strerror}"
         return ""
 
