@@ -2,7 +2,7 @@
 
 Enters: the data sets `petshop`, `rcd_sockshop` and `nezha_trainticket`. Leaves: one split each without a part to learn
 from: rankers are not fitted, and the confidence that `blame` ships was fitted on PetShop and Sock Shop (its order of
-causes was not). Sock Shop is also split by service, for models that learn.
+causes was not).
 """
 
 from __future__ import annotations

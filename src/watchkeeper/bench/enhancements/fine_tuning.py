@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any, Protocol, cast
 
-from watchkeeper.bench.base import Context, DataSpec, Enhancement, Example, Model, Place, Subject
+from watchkeeper.bench.base import BenchError, Context, DataSpec, Enhancement, Example, Model, Place, Subject
 from watchkeeper.bench.cells import absence
 from watchkeeper.bench.discover import catalogue
 from watchkeeper.bench.protocol import Examples
@@ -28,15 +28,26 @@ class FineTuned:
     def __init__(self, subject: Subject, place: Place) -> None:
         self._subject, self._place = subject, place
         self._model = cast(Resuming, subject.model.make())
+        self.threshold: float | None = None
 
     def fit(self, examples: Iterable[Example], context: Context) -> None:
-        """Learn from the other systems in the order of their names, then from the target."""
+        """Learn from the other systems in the order of their names, then from the target.
+
+        Raises BenchError when no other system is here: what would be measured is the model without the enhancement.
+        """
         begun = False
         for split in (split for data in others(self._subject, self._place) for split in data.splits(self._place)):
             told, facts = Examples(split), Context(context.seed, split.facts)
             (self._model.resume if begun else self._model.fit)(told, facts)
             begun = True
-        (self._model.resume if begun else self._model.fit)(examples, context)
+        if not begun:
+            raise BenchError(
+                "no data set of another system with this form is here to learn from first; `watchkeeper data list` "
+                "tells what can be fetched"
+            )
+        self._model.resume(examples, context)
+        own = getattr(self._model, "threshold", None)
+        self.threshold = None if own is None else float(own)
 
     def answer(self, given: Any) -> Any:
         """Answer as the model does."""
@@ -58,7 +69,7 @@ def others(subject: Subject, place: Place) -> list[DataSpec]:
 
 def system_of(data: DataSpec) -> str:
     """Name the system that was recorded."""
-    return data.system or data.sources[0]
+    return data.system or (data.sources[0] if data.sources else data.name)
 
 
 def applies(subject: Subject) -> str:
