@@ -217,14 +217,51 @@ def test_a_pretrained_kind_scores_the_workloads_it_names_and_a_watchlists_model_
         assert life.at_work.wait_idle(30)
         assert life.at_work.name_for(STOCK) == NAME
         assert life.at_work.name_for(CART) == "kind/own"
-        life.at_work.switch_off(["own"])
+        life.at_work.set_kinds(off=["own"], thresholds={})
         assert life.at_work.wait_idle(30)
         assert (life.at_work.name_for(STOCK), life.at_work.name_for(CART)) == (NAME, "")
-        life.at_work.switch_off([])
+        life.at_work.set_kinds(off=[], thresholds={})
         assert life.at_work.name_for(CART) == "kind/own"
     finally:
         life.at_work.stop()
         life.metadata.close()
+
+
+def test_a_threshold_of_the_gateways_settings_takes_the_place_of_a_kinds_calibrated_one(tmp_path, folder):
+    kinds_file = tmp_path / "kinds.toml"
+    kinds_file.write_text('[kinds.own]\nworkloads = ["*/default/cart"]\n')
+    chosen = {"home": str(tmp_path / "home"), "disk_free_bytes_min": 0, "log_kinds_file": str(kinds_file)}
+    keeper = Watchkeeper(Settings(chosen=chosen, environment={}))
+    keeper.start()
+    try:
+        life = Life.__new__(Life)
+        life.models = keeper.models
+        life.publish(folder, "kind/own")
+        at_work = keeper.learned_lines
+
+        def threshold(**own):
+            keeper.training_gateway.put_settings({"pretrained_models": {"own": own}})
+            assert at_work.wait_idle(30)
+            _, model = at_work.model("kind/own")
+            return model.calibration.measure, model.threshold, model.judge([STRANGE]).verdicts[0].strange
+
+        calibrated = threshold()
+        assert calibrated[2]
+        assert threshold(threshold=0.0) == ("share", 0.0, False)
+        assert threshold(threshold=0.95) == ("share", 0.95, True)
+        for second in range(0, 60, 5):
+            send(keeper, lines()[second % 50], second)
+        send(keeper, STRANGE, 61, severity=21)
+        assert keeper.wait_idle(30)
+        assert at_work.wait_idle(30)
+        [found] = keeper.findings.list(kind=KIND)[0]
+        assert (found.attributes["measure"], found.attributes["threshold"]) == ("share", 0.95)
+        assert "0.95 is the least that is not told: it was set by hand" in found.why
+        keeper.training_gateway.delete_settings(None, who="ada")
+        assert at_work.wait_idle(30)
+        assert threshold() == calibrated
+    finally:
+        keeper.stop()
 
 
 def test_many_strange_lines_at_once_become_one_finding(running):

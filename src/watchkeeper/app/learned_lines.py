@@ -105,6 +105,7 @@ class LearnedLines:
     ) -> None:
         self._models, self._watchlists, self._publish = models, watchlists, publish
         self._kinds, self._all_kinds, self._text = dict(kinds), dict(kinds), template_text
+        self._thresholds: dict[str, float] = {}
         self._event_time, self._clock = event_time_unix_ns, clock
         self._open = OpenLines(close_s)
         self._changed = threading.Condition()
@@ -148,10 +149,14 @@ class LearnedLines:
             if loaded is not None:
                 self._note(name, loaded, batch, np.flatnonzero(codes == at))
 
-    def switch_off(self, kinds: Collection[str]) -> None:
-        """Let these pretrained kinds score nothing from now on, and all others again."""
+    def set_kinds(self, *, off: Collection[str], thresholds: Mapping[str, float]) -> None:
+        """Let these pretrained kinds score nothing from now on, and all others again; the models are loaded anew.
+
+        thresholds: by kind, of the share of words foretold; a kind that has none goes by its calibrated one.
+        """
         with self._changed:
-            self._kinds = {name: kind for name, kind in self._all_kinds.items() if name not in kinds}
+            self._kinds = {name: kind for name, kind in self._all_kinds.items() if name not in off}
+            self._thresholds = {f"{KIND_PREFIX}{name}": share for name, share in thresholds.items()}
             if self._started and not self._stopping:
                 self._stale |= self._names()
                 self._begin_thread(needed=bool(self._stale))
@@ -290,6 +295,8 @@ class LearnedLines:
             self._loaded.pop(name, None)
             return
         version, model = found
+        if name in self._thresholds:
+            model.hold_to(self._thresholds[name])
         self._loaded[name] = Loaded(version, model, {})
         log.info("version %s of %s scores lines from now on", version.number, name)
 

@@ -10,9 +10,9 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Mapping
 from functools import partial
-from typing import Any
+from typing import Any, Protocol
 
 from watchkeeper.app.training import Training
 from watchkeeper.errors import WatchkeeperError
@@ -34,6 +34,13 @@ from watchkeeper.training.nats_responder import Responder, checked_prefix
 from watchkeeper.training.publisher import Publisher
 
 log = logging.getLogger(__name__)
+
+
+class SetKinds(Protocol):
+    """What takes in how the pretrained kinds are set."""
+
+    def __call__(self, *, off: Collection[str], thresholds: Mapping[str, float]) -> None:
+        """Let some be off; thresholds: 0..1 by kind, for those that have one of their own."""
 
 
 class TrainingServices:
@@ -99,11 +106,15 @@ class TrainingServices:
             self._link.stop()
             self._responder.close()
 
-    def on_kinds_off(self, switch_off: Callable[[Collection[str]], None]) -> None:
-        """Tell now, and after each change of the settings, which pretrained kinds are switched off."""
+    def on_kinds(self, set_kinds: SetKinds) -> None:
+        """Tell now, and after each change of the settings, which pretrained kinds are off, and thresholds by kind."""
 
         def changed(settings: AiSettings) -> None:
-            switch_off([name for name, kind in settings.pretrained_models.items() if not kind.enabled])
+            kinds = settings.pretrained_models
+            set_kinds(
+                off=[name for name, kind in kinds.items() if not kind.enabled],
+                thresholds={name: kind.threshold for name, kind in kinds.items() if kind.threshold is not None},
+            )
 
         self.settings.on_change(changed)
         changed(self.settings.get())

@@ -184,11 +184,12 @@ def _why(unlikely: Unlikely, value: float) -> str:
         if told.neighbours
         else ""
     )
+    borne_out = "it was set by hand" if told.bound >= 1.0 else f"{told.bound:.1%} of new normal lines are below it"
     return (
         f"Version {version.number} of the model {version.name} learned {learned:,} "
         f"lines and none of this form. With one word hidden at a time it foretells {told.score:.0%} of the words "
         f"among its best 50 guesses; {_MEASURES[told.measure]} is {value:.4g}, and {told.threshold:.4g} is the least "
-        f"that is not told: {told.bound:.1%} of new normal lines are below it. Least likely: {strangers}.{near}"
+        f"that is not told: {borne_out}. Least likely: {strangers}.{near}"
     )
 
 

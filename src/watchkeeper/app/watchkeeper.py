@@ -235,7 +235,7 @@ class Watchkeeper:
         )
         self.training_gateway, self.watchlists = self.training_services.gateway, self.training_services.lists
         self._pipeline.add_observer(self.training_services.counter)
-        self.training_services.on_kinds_off(self.learned_lines.switch_off)
+        self.training_services.on_kinds(self.learned_lines.set_kinds)
 
     def _build_housekeeping(self) -> None:
         self._housekeeping = Housekeeping(

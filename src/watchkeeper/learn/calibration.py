@@ -23,7 +23,8 @@ class Calibration(NamedTuple):
     """measure: `share` or `chance`. threshold: flagged is what lies below it.
 
     budget: what was asked for. bound: what is kept to, k / (n + 1) of n lines held out; above the budget where they are
-    too few to tell. separation: how often a normal line is more usual than a stranger, 0..1, by measure.
+    too few to tell. Both are 1 for a threshold set by hand, which promises nothing. separation: how often a normal line
+    is more usual than a stranger, 0..1, by measure.
     """
 
     measure: str

@@ -44,7 +44,8 @@ class Explanation:
     source: `known` (a form that was learned: the model is not asked), `cache` (judged before) or `model`.
     score: share of the tokens that were told right, 0..1, lower = stranger. chance: geometric mean of the tokens'
     chances, 0..1. measure: which of the two decides, `share` or `chance`; strange: it is below `threshold`. budget:
-    share of new normal forms that may be flagged; bound: what held-out lines bear out.
+    share of new normal forms that may be flagged; bound: what held-out lines bear out; both 1 for a threshold set by
+    hand.
     """
 
     line: str

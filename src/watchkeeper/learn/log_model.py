@@ -222,6 +222,12 @@ class LogModel:
                 self._cache.clear()
             return self.calibration
 
+    def hold_to(self, share: float) -> None:
+        """Let a threshold set by hand, of the share of words foretold (0..1), decide in place of the calibrated one."""
+        with self._lock:
+            self.calibration = self.calibration._replace(measure="share", threshold=share, budget=1.0, bound=1.0)
+            self._cache.clear()
+
     def explain(self, line: str) -> Explanation:
         """Tell why a line is usual or strange.
 

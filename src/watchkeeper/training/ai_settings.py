@@ -29,14 +29,17 @@ NOT_CONFIGURED = ObjectStoreState("not configured", "no object store is set", 0)
 
 
 class PretrainedModel(Request):
-    """One pretrained kind: whether it scores lines, and a threshold for a scorer elsewhere that reads it here.
-
-    Watchkeeper's own kinds go by the threshold that was calibrated with the model.
-    """
+    """One pretrained kind: whether it scores lines, and a threshold in place of the one calibrated with its model."""
 
     enabled: bool = True
     threshold: Annotated[
-        float | None, Field(ge=0, le=1, description="For a scorer elsewhere; null leaves the kind's own.")
+        float | None,
+        Field(
+            ge=0,
+            le=1,
+            description="A line of a new form is strange where less than this share of its words is foretold among "
+            "the 50 best guesses; null leaves the threshold that was calibrated with the kind's model.",
+        ),
     ] = None
 
 
