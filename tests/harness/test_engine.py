@@ -15,7 +15,7 @@ from watchkeeper.harness.engine import Engine, choose_engine
 from watchkeeper.harness.harness import Harness, State, free_ports, is_free, read_state
 from watchkeeper.harness.images import Recipe, build_images, find_checkout, left_out
 from watchkeeper.harness.plan import Plan, usual_ports
-from watchkeeper.receive.certs import show
+from watchkeeper.receive.certs import revoke, show
 
 CHECKOUT = Path(__file__).parents[2]
 
@@ -114,6 +114,11 @@ def test_certificates_are_made_once_and_each_node_gets_its_own(tmp_path: Path) -
     before = {node: certificates.digest(tmp_path, node) for node in plan.nodes}
     certificates.make_certificates(tmp_path, plan)
     assert {node: certificates.digest(tmp_path, node) for node in plan.nodes} == before
+    revoke(tmp_path, [tmp_path / "edge-1.pem"])
+    revoked = certificates.digest(tmp_path, "centre")
+    assert revoked != before["centre"], "who is revoked is told to the containers"
+    certificates.make_certificates(tmp_path, plan)
+    assert certificates.digest(tmp_path, "centre") == revoked
     server, client = show(tmp_path / "edge-1-server.pem"), show(tmp_path / "edge-1.pem")
     assert {"edge-1", "localhost", "127.0.0.1"} <= set(server.names)
     assert ("server" in server.usage, "client" in client.usage) == (True, True)
@@ -121,6 +126,16 @@ def test_certificates_are_made_once_and_each_node_gets_its_own(tmp_path: Path) -
     assert b"ca.key" not in bundle
     assert (tmp_path / "edge-1.key").read_bytes() in bundle
     assert (tmp_path / "centre.key").read_bytes() not in bundle
+
+
+def test_a_server_that_is_published_elsewhere_gets_a_certificate_for_it(tmp_path: Path) -> None:
+    certificates.make_certificates(tmp_path, Plan(edges=("edge-1",), ports=usual_ports(1)))
+    elsewhere = Plan(edges=("edge-1",), ports=usual_ports(1), publish="192.0.2.7")
+    certificates.make_certificates(tmp_path, elsewhere)
+    assert {"192.0.2.7", "127.0.0.1", "centre"} <= set(show(tmp_path / "centre-server.pem").names)
+    before = certificates.digest(tmp_path, "centre")
+    certificates.make_certificates(tmp_path, elsewhere)
+    assert certificates.digest(tmp_path, "centre") == before
 
 
 def test_a_taken_port_is_told_before_anything_starts(tmp_path: Path, program: Callable[..., None]) -> None:

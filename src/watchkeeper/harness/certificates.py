@@ -8,13 +8,15 @@ from __future__ import annotations
 
 import hashlib
 import io
+import json
 import tarfile
 from datetime import timedelta
 from pathlib import Path
 
 from watchkeeper.harness.engine import Engine
 from watchkeeper.harness.plan import IMAGES, Plan
-from watchkeeper.receive.certs import AUTHORITY_NAME, REVOKED_FILE, due, init_authority, issue, renew, revoke
+from watchkeeper.receive.certs import AUTHORITY_NAME, REVOKED_FILE, due, init_authority, issue, renew, revoke, show
+from watchkeeper.receive.tls_files import read_revoked
 
 USER = 10_001
 RENEW_WITHIN = timedelta(days=30)
@@ -28,9 +30,14 @@ def make_certificates(folder: Path, plan: Plan) -> None:
     for node in plan.nodes:
         if not (folder / f"{node}.pem").exists():
             issue(folder, node)
-        if not (folder / f"{_server(node)}.pem").exists():
-            names = [node, plan.container(node), "localhost", "127.0.0.1", "::1"]
-            issue(folder, _server(node), server=True, names=[*names, *_more(plan.publish)])
+        names = [node, plan.container(node), "localhost", "127.0.0.1", "::1", *_more(plan.publish)]
+        served = folder / f"{_server(node)}.pem"
+        if served.exists() and not set(names) <= set(show(served).names):
+            # It is reached by another address now.
+            for file in (served, served.with_suffix(".key")):
+                file.unlink(missing_ok=True)
+        if not served.exists():
+            issue(folder, _server(node), server=True, names=names)
     for name in due(folder, RENEW_WITHIN):
         renew(folder, name)
     revoke(folder, ())
@@ -54,7 +61,9 @@ def bundle(folder: Path, node: str) -> bytes:
 def digest(folder: Path, node: str) -> str:
     """Give what changes with a node's files; the list of revocations, signed anew each time, counts by its content."""
     parts = [folder / f"{name}.pem" for name in (AUTHORITY_NAME, node, _server(node))]
-    return hashlib.sha256(b"".join(part.read_bytes() for part in parts)).hexdigest()[:16]
+    revoked = sorted(read_revoked(folder / REVOKED_FILE, folder / f"{AUTHORITY_NAME}.pem"))
+    told = b"".join(part.read_bytes() for part in parts) + (json.dumps(revoked).encode() if revoked else b"")
+    return hashlib.sha256(told).hexdigest()[:16]
 
 
 def fill_volume(engine: Engine, plan: Plan, folder: Path, node: str) -> None:
