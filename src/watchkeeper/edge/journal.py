@@ -116,7 +116,8 @@ class Journal:
 
     def _start(self, *more: str) -> subprocess.Popen[bytes]:
         try:
-            return subprocess.Popen((*self._command, *more), stdout=subprocess.PIPE)
+            # Ctrl-C in a terminal is for the agent alone, which ends its journalctl itself.
+            return subprocess.Popen((*self._command, *more), stdout=subprocess.PIPE, process_group=0)
         except OSError as error:
             raise WatchkeeperError(f"the journal cannot be followed: {self._command[0]}: {error.strerror}") from error
 

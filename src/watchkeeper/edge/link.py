@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import gzip
 import http.client
+import logging
 import ssl
 import time
 from dataclasses import dataclass, field
@@ -19,11 +20,13 @@ from watchkeeper.edge.otlp import read_error, read_response
 from watchkeeper.edge.sender import retry_after_s
 from watchkeeper.errors import CertificateError, SettingError, Unreachable
 from watchkeeper.receive.batch_mark import POSITION_HEADER
+from watchkeeper.receive.tokens import is_loopback
 from watchkeeper.signals.signal import Signal
 from watchkeeper.version import __version__
 
 PATHS = {Signal.LOGS: "/v1/logs", Signal.METRICS: "/v1/metrics", Signal.SPANS: "/v1/traces"}
 _ANSWER_BYTES_MAX = 1 << 20
+_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -68,6 +71,8 @@ class Link:
     def __init__(self, centre: Centre) -> None:
         self._centre = centre
         self._parts = centre.parts()
+        if self._parts.scheme == "http" and not is_loopback(str(self._parts.hostname)):
+            _log.warning("%s is not TLS: all that is sent can be read and changed on the way", centre.url)
         self._connection: http.client.HTTPConnection | None = None
         self._files_at: tuple[int, ...] = ()
 

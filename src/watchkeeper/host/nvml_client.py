@@ -88,6 +88,7 @@ class NvmlClient:
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
+            process_group=0,  # Ctrl-C in a terminal is for its reader alone
         )
         return self._worker
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import subprocess
 from collections.abc import Iterator
@@ -93,6 +94,7 @@ def test_a_journalctl_that_ends_is_started_again(tmp_path: Path, journald: Journ
     centre.wait_for(1)
     children = Path(f"/proc/{edge.process.pid}/task")
     (follower,) = {int(pid) for task in children.iterdir() for pid in (task / "children").read_text().split()}
+    assert os.getpgid(follower) != os.getpgid(edge.process.pid), "Ctrl-C in a terminal does not reach it"
     subprocess.run(["kill", "-9", str(follower)], check=True)
     wait_for(lambda: "ended by itself" in edge.state()["last_error"], what="the fault")
     journald.write("two")

@@ -14,6 +14,7 @@ from tests.e2e.product import PROTOBUF, log_request, wait_for
 from tests.edge.agent.near_centre import NearCentre
 from tests.edge.agent.processes import Edge
 
+from watchkeeper.edge.link import Centre, Link
 from watchkeeper.receive.certs import init_authority, issue, renew, revoke
 
 # Who: what the agent says of it, and what the centre does.
@@ -85,6 +86,14 @@ def test_who_is_refused_is_told_why_on_both_sides_and_counted(tmp_path: Path, ce
     assert centre.bodies() == []
     for edge in edges.values():
         edge.kill()
+
+
+@pytest.mark.parametrize(
+    ("url", "warned"), [("http://centre:4318", True), ("https://centre:4318", False), ("http://[::1]:4318", False)]
+)
+def test_plain_text_to_another_machine_is_warned_of(url: str, warned: bool, caplog: pytest.LogCaptureFixture) -> None:
+    Link(Centre(url))
+    assert ("can be read and changed on the way" in caplog.text) == warned
 
 
 def test_a_certificate_is_renewed_under_a_running_agent(tmp_path: Path, folder: Path, centre: NearCentre) -> None:
