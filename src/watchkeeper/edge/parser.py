@@ -76,7 +76,8 @@ class LogParser:
     """Reads the lines of one source.
 
     `resource` goes on every record; a record's own values win, except over `fixed` ones. `keep_original` adds each
-    record's lines as the attribute log.record.original.
+    record's lines as the attribute log.record.original. `last_time_unix_ns` is the time of the record before the first,
+    and then of the last one that was read.
     """
 
     def __init__(
@@ -87,6 +88,7 @@ class LogParser:
         resource: Sequence[tuple[str, str]] = (),
         fixed: Sequence[tuple[str, str]] = (),
         keep_original: bool = False,
+        last_time_unix_ns: int = 0,
     ) -> None:
         self.counts = ParseCounts()
         self._shape = shape
@@ -97,7 +99,7 @@ class LogParser:
         self._unwrap = ENVELOPES[shape.envelope] if shape.envelope else None
         self._streams: dict[str, _Stream] = {}
         self._resources: dict[tuple[tuple[str, str], ...], tuple[tuple[str, str], ...]] = {}
-        self._last_time_unix_ns = 0
+        self.last_time_unix_ns = last_time_unix_ns
 
     def feed(self, lines: Sequence[str]) -> list[Record]:
         """Take lines and give the records that they complete; about 10 microseconds a line."""
@@ -181,10 +183,10 @@ class LogParser:
     def _time(self, record: Record, wrapped: Wrapped | None) -> int:
         found = record.time_unix_ns or (wrapped.time_unix_ns if wrapped else 0)
         if found:
-            self._last_time_unix_ns = found
+            self.last_time_unix_ns = found
             return found
         self.counts.without_time += 1
-        return self._last_time_unix_ns
+        return self.last_time_unix_ns
 
     def _merged(self, own: tuple[tuple[str, str], ...]) -> tuple[tuple[str, str], ...]:
         merged = self._resources.get(own)

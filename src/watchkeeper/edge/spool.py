@@ -98,8 +98,10 @@ class Spool:
 
     def _recover(self, state: _State, dedup_window_s: float) -> None:
         state.dedup = Dedup(dedup_window_s, remembered_max=REMEMBERED_MAX)
+        now = self._now_unix_ns()
         for record in state.lane.recover():
-            state.dedup.arrive(record.content_hash, record.entry.sequence, record.entry.received_unix_ns)
+            # However long this process was away: what it was about when it ended comes again now.
+            state.dedup.arrive(record.content_hash, record.entry.sequence, max(record.entry.received_unix_ns, now))
         state.next = state.known_from = state.lane.last + 1
 
     def resume(self, signal: Signal, forwarded: int) -> int:

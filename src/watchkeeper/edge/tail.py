@@ -13,16 +13,16 @@ import logging
 import os
 import time
 from collections.abc import Callable
-from datetime import UTC
 from pathlib import Path
 from typing import NamedTuple
 
+from watchkeeper.edge.formats import FORMATS
 from watchkeeper.edge.lines import LineReader
 from watchkeeper.edge.otlp import encode_logs
-from watchkeeper.edge.parser import LogParser, find_shape
+from watchkeeper.edge.parser import LogParser, Shape, find_shape
 from watchkeeper.edge.record import Record
 from watchkeeper.edge.source import service_of_file
-from watchkeeper.edge.timestamps import Clock
+from watchkeeper.edge.timestamps import Clock, zone_of_text
 from watchkeeper.errors import NewerFormat
 from watchkeeper.store.layout import write_durably
 
@@ -30,6 +30,9 @@ SCHEMA_VERSION = 1
 READ_BYTES = 256 * 1024
 HEAD_BYTES = 256
 SAMPLE_LINES = 200
+ENOUGH_LINES = 50
+LOCAL = zone_of_text("local")
+"""Times that tell no zone are those of the node that wrote them."""
 QUIET_S = 1.0
 WAIT_S_MAX = 5.0
 FILES_MAX = 1000
@@ -47,24 +50,44 @@ class _Identity(NamedTuple):
     inode: int
 
 
+class _Reading(NamedTuple):
+    """On what the records of a piece depend besides its bytes.
+
+    It is on disk before the piece is read, so that after a kill it is read alike. began_unix_ns: when it was begun,
+    from which times without a year or date are reckoned. last_unix_ns: the time of the record before it. path: where
+    the file was first seen. sampled: on how many lines envelope and format were found.
+    """
+
+    began_unix_ns: int = 0
+    last_unix_ns: int = 0
+    path: str = ""
+    format: str = ""
+    envelope: str = ""
+    joins_indented: bool = True
+    sampled: int = 0
+
+
 class _Known(NamedTuple):
     """What is on disk of a file: see _Followed; `head` is how it begins, in hexadecimal."""
 
     place: int = 0
     upto: int = 0
     head: str = ""
+    reading: _Reading = _Reading()
 
 
 class _Followed:
     """One file that is being read: durable up to `place`; a piece that was begun ends at `upto`."""
 
     def __init__(self, path: str, descriptor: int, identity: _Identity, known: _Known) -> None:
-        self.path = path
         self.identity = identity
         self.place, self.upto = known.place, known.upto
+        begun = known.upto > known.place and known.reading.path
+        self.reading = known.reading._replace(path=known.reading.path if begun else path)
         self.gone_s: float | None = None
         self._descriptor = descriptor
-        self._parser: LogParser | None = None
+        self._sample: list[str] = []
+        self._last_unix_ns = known.reading.last_unix_ns
         self._since_s: float | None = None
         self._size = 0
         self._grew_s = 0.0
@@ -103,28 +126,57 @@ class _Followed:
             return self.place + len(data) if full else self.place
         return self.place + (_last_start(data, end) if busy or full else end)
 
-    def read(self, upto: int) -> list[Record]:
-        """Read the records from `place` to there."""
-        reader = LineReader()
-        lines = reader.feed(os.pread(self._descriptor, upto - self.place, self.place)) + reader.finish()
-        parser = self._parser = self._parser or self._make_parser(lines)
-        return [*parser.feed(lines), *parser.flush()]
+    def begin(self, upto: int, now_unix_ns: int) -> None:
+        """Set the end of the next piece and how it is read; one that was begun stays as it is."""
+        if upto == self.upto and self.reading.format in FORMATS:
+            return
+        self.upto = upto
+        self.reading = self.reading._replace(began_unix_ns=now_unix_ns)
+        if self.reading.sampled < ENOUGH_LINES:
+            self._find_shape(self._lines())
 
-    def settled(self, upto: int) -> None:
-        """Note that all up to there is durable."""
-        self.place = self.upto = upto
+    def _find_shape(self, lines: list[str]) -> None:
+        """Find envelope and format, anew each time that twice as many lines are known: the first may be a banner."""
+        self._sample += lines[: SAMPLE_LINES - len(self._sample)]
+        if self.reading.format in FORMATS and len(self._sample) < 2 * self.reading.sampled:
+            return
+        found = find_shape(self._sample, Clock(LOCAL, self.reading.began_unix_ns))
+        self.reading = self.reading._replace(
+            format=found.format.name,
+            envelope=found.envelope or "",
+            joins_indented=found.joins_indented,
+            sampled=len(self._sample),
+        )
+        if self.reading.sampled >= ENOUGH_LINES:
+            self._sample.clear()
+
+    def _lines(self) -> list[str]:
+        reader = LineReader()
+        return reader.feed(os.pread(self._descriptor, self.upto - self.place, self.place)) + reader.finish()
+
+    def read(self) -> list[Record]:
+        """Read the records of the piece that was begun."""
+        how = self.reading
+        name = os.path.basename(how.path)
+        parser = LogParser(
+            Shape(how.envelope or None, FORMATS.get(how.format), 0, 0, how.joins_indented),
+            Clock(LOCAL, how.began_unix_ns),
+            resource=(("service.name", service_of_file(name)), ("log.file.name", name), ("log.file.path", how.path)),
+            last_time_unix_ns=how.last_unix_ns,
+        )
+        records = [*parser.feed(self._lines()), *parser.flush()]
+        self._last_unix_ns = parser.last_time_unix_ns
+        return records
+
+    def settled(self) -> None:
+        """Note that all of the piece is durable."""
+        self.place = self.upto
+        self.reading = self.reading._replace(last_unix_ns=self._last_unix_ns)
         self._since_s = None
 
     def head(self) -> str:
         """Give how the file begins, as far as it was read."""
         return _head(self._descriptor, min(HEAD_BYTES, max(self.place, self.upto)))
-
-    def _make_parser(self, lines: list[str]) -> LogParser:
-        clock = Clock(UTC, time.time_ns())
-        shape = find_shape(lines[:SAMPLE_LINES], clock)
-        name = os.path.basename(self.path)
-        resource = (("service.name", service_of_file(name)), ("log.file.name", name), ("log.file.path", self.path))
-        return LogParser(shape, clock, resource=resource)
 
 
 class Tail:
@@ -141,11 +193,13 @@ class Tail:
         *,
         from_start: bool = False,
         monotonic: Callable[[], float] = time.monotonic,
+        now_unix_ns: Callable[[], int] = time.time_ns,
     ) -> None:
         self._patterns = patterns
         self._file = places_file
         self._keep = keep
         self._monotonic = monotonic
+        self._now_unix_ns = now_unix_ns
         self._followed: dict[_Identity, _Followed] = {}
         known = self._load()
         self._known = known or {}
@@ -173,12 +227,12 @@ class Tail:
 
     def _take(self, followed: _Followed, upto: int) -> bool:
         """Read a piece; its bounds are on disk before, so that after a kill the very same is read again."""
-        followed.upto = upto
+        followed.begin(upto, self._now_unix_ns())
         self._save()
-        records = followed.read(upto)
+        records = followed.read()
         if records and not self._keep(encode_logs(records, observed_unix_ns=0)):
             return False
-        followed.settled(upto)
+        followed.settled()
         return True
 
     def close(self) -> None:
@@ -240,7 +294,14 @@ class Tail:
             if data["schema_version"] > SCHEMA_VERSION:
                 raise NewerFormat(f"{self._file} was written by a newer Watchkeeper; upgrade this one")
             return {
-                _Identity(row["device"], row["inode"]): _Known(row["place"], row["upto"], row["head"])
+                _Identity(row["device"], row["inode"]): _Known(
+                    row["place"],
+                    row["upto"],
+                    row["head"],
+                    _Reading(**{name: row["reading"][name] for name in _Reading._fields if name in row["reading"]})
+                    if "reading" in row
+                    else _Reading(),
+                )
                 for row in data["files"]
             }
         except FileNotFoundError:
@@ -253,10 +314,13 @@ class Tail:
         for identity, each in self._followed.items():
             # Those that are followed stand last, for the others go first.
             self._known.pop(identity, None)
-            self._known[identity] = _Known(each.place, each.upto, each.head())
+            self._known[identity] = _Known(each.place, each.upto, each.head(), each.reading)
         for oldest in list(self._known)[: -2 * FILES_MAX]:
             del self._known[oldest]
-        rows = [{**identity._asdict(), **known._asdict()} for identity, known in self._known.items()]
+        rows = [
+            {**identity._asdict(), **known._asdict(), "reading": known.reading._asdict()}
+            for identity, known in self._known.items()
+        ]
         write_durably(self._file, json.dumps({"schema_version": SCHEMA_VERSION, "files": rows}).encode())
 
 

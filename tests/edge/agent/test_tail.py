@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import errno
+import json
 import os
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -21,20 +24,36 @@ class Follower:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self.now_s = 0.0
+        self.now = datetime(2026, 11, 23, 12, 0, tzinfo=UTC)
         self.bodies: list[str] = []
+        self.times: list[str] = []
+        self.severities: list[str] = []
+        self.payloads: list[bytes] = []
         self.room = True
+        self.killed = False
         self.restart()
 
     def restart(self) -> None:
         self.tail = Tail(
-            (str(self.folder / "*.log*"),), self.folder / "places.json", self.keep, monotonic=lambda: self.now_s
+            (str(self.folder / "*.log*"),),
+            self.folder / "places.json",
+            self.keep,
+            monotonic=lambda: self.now_s,
+            now_unix_ns=lambda: int(self.now.timestamp()) * 10**9,
         )
 
     def keep(self, payload: bytes) -> bool:
+        self.payloads.append(payload)
+        if self.killed:
+            raise SystemExit
         if self.room:
             message = parse(Signal.LOGS, payload)
             for group in message.resource_logs:  # type: ignore[attr-defined]
-                self.bodies += [record.body.string_value for record in group.scope_logs[0].log_records]
+                for record in group.scope_logs[0].log_records:
+                    self.bodies.append(record.body.string_value)
+                    self.severities.append(record.severity_text)
+                    moment = datetime.fromtimestamp(record.time_unix_nano // 10**9, UTC)
+                    self.times.append(moment.isoformat(" ") if record.time_unix_nano else "")
         return self.room
 
     def settle(self) -> list[str]:
@@ -117,6 +136,73 @@ def test_a_line_without_its_end_waits_for_it(follower: Follower) -> None:
     assert follower.settle() == []
     write(file, "line")
     assert follower.settle() == ["half a line"]
+
+
+@pytest.fixture
+def zone(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[str], None]]:
+    """Set the zone of this process, as of the node that the agent runs on."""
+
+    def choose(name: str) -> None:
+        monkeypatch.setenv("TZ", name)
+        time.tzset()
+
+    yield choose
+    monkeypatch.undo()
+    time.tzset()
+
+
+def test_times_without_a_year_or_a_date_are_of_the_day_on_which_they_are_read(
+    follower: Follower, zone: Callable[[str], None]
+) -> None:
+    zone("UTC")
+    for days in (0, 3, 400):
+        follower.times.clear()
+        follower.now = datetime(2026, 11, 23, 12, 0, tzinfo=UTC) + timedelta(days=days)
+        stamp = follower.now - timedelta(seconds=2)
+        write(follower.folder / "a.log", f"{stamp:%b %d %H:%M:%S} node app[7]: after {days} days")
+        write(follower.folder / "b.log", f"{stamp:%H:%M:%S} INFO after {days} days")
+        follower.settle()
+        assert follower.times == [stamp.isoformat(" ")] * 2
+
+
+def test_times_without_a_zone_are_those_of_the_node(follower: Follower, zone: Callable[[str], None]) -> None:
+    zone("CET-1")
+    write(follower.folder / "app.log", "2026-11-23 12:59:58 INFO here", "2026-11-23T11:59:59Z INFO there")
+    follower.settle()
+    assert follower.times == ["2026-11-23 11:59:58+00:00", "2026-11-23 11:59:59+00:00"]
+
+
+def test_a_piece_that_was_begun_before_a_kill_is_the_very_same_after_it(follower: Follower) -> None:
+    file = follower.folder / "app.log"
+    write(file, *(f"2026-11-23 11:59:{second:02d} INFO line {second}" for second in range(60)))
+    follower.settle()
+    follower.killed = True
+    write(file, "no time here", "11:59:59 and no date", "Nov 23 11:59:59 node app: no year")
+    follower.payloads.clear()
+    with pytest.raises(SystemExit):
+        follower.settle()
+    follower.tail.close()
+    follower.killed = False
+    follower.now += timedelta(days=400)
+    file.rename(follower.folder / "app.log.1")
+    follower.restart()
+    follower.settle()
+    assert len(follower.payloads) == 2
+    assert follower.payloads[0] == follower.payloads[1], "the spool knows it by its content"
+    write(follower.folder / "app.log.1", "2026-11-23 12:00:00 INFO news")
+    assert follower.settle() == ["news"]
+
+
+def test_a_banner_does_not_decide_how_a_file_is_read(follower: Follower) -> None:
+    file = follower.folder / "app.log"
+    write(file, "Welcome to the shop")
+    assert follower.settle() == ["Welcome to the shop"]
+    for number in range(4):
+        said = {"timestamp": "2026-11-23T11:00:00Z", "level": "error", "message": f"out of stock {number}"}
+        write(file, json.dumps(said))
+        follower.settle()
+    assert follower.bodies == ["out of stock 3"]
+    assert follower.severities[-1] == "error"
 
 
 def test_what_is_not_followed_is_told_once(
