@@ -2,11 +2,12 @@ from __future__ import annotations
 
 import gzip
 import io
+from collections.abc import Iterator
 from datetime import UTC
 
 import pytest
 
-from watchkeeper.edge.replay import Plan, Replay
+from watchkeeper.edge.replay import SAMPLE_LINES, Plan, Replay, SourceReader
 from watchkeeper.edge.sender import Sender, Target
 from watchkeeper.edge.source import Source, service_of_file, source_of_path
 from watchkeeper.edge.timeline import Timeline, When
@@ -55,6 +56,19 @@ def run(collector, sources, fake: FakeTime | None = None, **plan):
     finally:
         sender.close()
         run.summary = job.summary
+
+
+def test_what_comes_through_a_pipe_for_days_is_dated_by_the_day_it_comes():
+    fake = FakeTime()
+
+    def pipe() -> Iterator[list[str]]:
+        yield ["03:04:05 INFO a.B: first"] * SAMPLE_LINES
+        fake.ns += 3 * 86_400 * S
+        yield ["03:04:05 INFO a.B: later", "03:04:06 INFO a.B: last"]
+
+    reader = SourceReader(source("", live=True), Plan(), now_ns=fake.now_ns)
+    times = [record.time_unix_ns for batch in reader._parse(pipe()) for record in batch]
+    assert times[-1] - times[0] == (3 * 86_400 + 1) * S
 
 
 def test_everything_arrives_in_order_in_batches(collector):

@@ -92,8 +92,10 @@ class Summary:
 class SourceReader:
     """Reads one source into records; its counts are complete once it is exhausted."""
 
-    def __init__(self, source: Source, plan: Plan) -> None:
+    def __init__(self, source: Source, plan: Plan, *, now_ns: Callable[[], int] = time.time_ns) -> None:
         self.source = source
+        self._now_ns = now_ns
+        self._clock = Clock(plan.zone, source.reference_unix_ns)
         self.lines = LineCounts()
         self.parsed = ParseCounts()
         self.shape = ""
@@ -128,12 +130,15 @@ class SourceReader:
         for lines in held:
             yield parser.feed(lines)
         for lines in batches:
+            if self.source.live:
+                # What comes through a pipe may come for days, and speaks of now.
+                self._clock.reference_unix_ns = self._now_ns()
+                self._clock.minutes.clear()
             yield parser.feed(lines) if lines else parser.flush()
         yield parser.flush()
 
     def _parser(self, sample: list[str]) -> LogParser:
-        plan, source = self._plan, self.source
-        clock = Clock(plan.zone, source.reference_unix_ns)
+        plan, source, clock = self._plan, self.source, self._clock
         shape = find_shape(sample, clock, plan.format)
         self.shape = shape.describe()
         parser = LogParser(
@@ -194,7 +199,7 @@ class Replay:
         """Read and send everything; the summary is kept up to date, also when an error ends it early."""
         self._look_ahead()
         self._started_s = self._monotonic()
-        readers = [SourceReader(source, self._plan) for source in self._sources]
+        readers = [SourceReader(source, self._plan, now_ns=self._now_ns) for source in self._sources]
         executor = ThreadPoolExecutor(max_workers=1, thread_name_prefix="watchkeeper-send")
         try:
             for batch in self._limited(self._read(readers)):
