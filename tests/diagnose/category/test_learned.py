@@ -47,6 +47,24 @@ def test_the_forests_contributions_add_up_to_its_answer():
     assert total == pytest.approx(forest.probabilities(rows[3:4])[0])
 
 
+@pytest.mark.parametrize("rows", [0, 1, 7, 90])
+def test_a_row_falls_through_each_tree_whatever_is_asked_with_it(rows, monkeypatch):
+    random = np.random.default_rng(3)
+    forest = grow(random.poisson(1.0, (80, 12)).astype(float), random.integers(0, 3, 80), 3, trees=25)
+    asked = random.poisson(1.0, (rows, 12)).astype(float)
+    told = np.zeros((rows, 3))
+    for place, row in enumerate(asked):
+        for root in forest.roots:
+            at = root
+            while forest.feature[at] >= 0:
+                low = row[forest.feature[at]] <= forest.threshold[at]
+                at = forest.left[at] if low else forest.right[at]
+            told[place] += forest.value[at]
+    assert np.array_equal(forest.probabilities(asked), told / 25)
+    monkeypatch.setattr("watchkeeper.diagnose.category.forest.CELLS_AT_ONCE", 25 * 3 * 4)
+    assert np.array_equal(forest.probabilities(asked), told / 25)  # four rows at a time
+
+
 def test_the_forest_is_the_same_for_the_same_seed_and_tells_constant_rows_their_share():
     rows, labels = rings(60)
     first, second = grow(rows, labels, 2, trees=5, seed=3), grow(rows, labels, 2, trees=5, seed=3)

@@ -37,17 +37,22 @@ class Forest:
     roots: Ints
 
     def probabilities(self, rows: Floats) -> Floats:
-        """Give (M, C), the mean of the trees' leaves, rows sum to 1. Cost: M x trees x depth."""
-        total = np.zeros((len(rows), self.value.shape[1]))
-        every = np.arange(len(rows))
-        for root in self.roots:
-            at = np.full(len(rows), root)
-            while (inner := self.feature[at] >= 0).any():
-                here, who = at[inner], every[inner]
-                low = rows[who, self.feature[here]] <= self.threshold[here]
-                at[inner] = np.where(low, self.left[here], self.right[here])
-            total += self.value[at]
-        return np.asarray(total / max(len(self.roots), 1))
+        """Give (M, C), the mean of the trees' leaves, rows sum to 1. Cost: M x trees x depth, all trees side by side."""
+        trees, classes = len(self.roots), self.value.shape[1]
+        total = np.zeros((len(rows), classes))
+        step = max(1, CELLS_AT_ONCE // max(trees * classes, 1))
+        for begin in range(0, len(rows), step):
+            part = rows[begin : begin + step]
+            at = np.repeat(self.roots, len(part))
+            row = np.tile(np.arange(len(part)), trees)
+            walking = np.flatnonzero(self.feature[at] >= 0)
+            while len(walking):
+                here = at[walking]
+                low = part[row[walking], self.feature[here]] <= self.threshold[here]
+                at[walking] = np.where(low, self.left[here], self.right[here])
+                walking = walking[self.feature[at[walking]] >= 0]
+            total[begin : begin + step] = self.value[at].reshape(trees, len(part), classes).sum(axis=0)
+        return np.asarray(total / max(trees, 1))
 
     def contributions(self, row: Floats) -> Floats:
         """Give (D, C): how much each feature of this row moved the probability of each class from the roots' mean."""
