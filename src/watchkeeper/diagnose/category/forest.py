@@ -37,7 +37,7 @@ class Forest:
     roots: Ints
 
     def probabilities(self, rows: Floats) -> Floats:
-        """Give (M, C), the mean of the trees' leaves, rows sum to 1. Cost: M x trees x depth, all trees side by side."""
+        """Give (M, C), the mean of the trees' leaves, rows sum to 1; all trees at once. Cost: M x trees x depth."""
         trees, classes = len(self.roots), self.value.shape[1]
         total = np.zeros((len(rows), classes))
         step = max(1, CELLS_AT_ONCE // max(trees * classes, 1))
