@@ -1,8 +1,8 @@
 """Reports held against the truth, by the harness' task `report`: the same models, protocol and figures.
 
 ITBench: 36 scenarios with a propagation chain, told from alerts and the documented call graph, with no telemetry.
-Nezha: 45 faults of Train Ticket with metrics, logs and traces; the set has no chains. Beside it a random ranker whose
-every verdict is reported. `watchkeeper bench run --task report` has more baselines; only here is
+Nezha: 45 faults of Train Ticket with metrics, logs and traces; the set has no chains. Beside it a random ranker, three
+draws, whose every verdict is reported. `watchkeeper bench run --task report` has more baselines; only here is
 `itbench_chain_given_cause`, the chain told from the true cause, so that the path is measured apart
 from the ranking. Nothing is fitted here. Needs itbench_sre and nezha_trainticket.
 """
@@ -12,7 +12,7 @@ from __future__ import annotations
 import argparse
 import json
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +22,9 @@ from watchkeeper.bench.base import Item, Model, Split
 from watchkeeper.bench.cases import itbench, nezha
 from watchkeeper.bench.cases.base import Case
 from watchkeeper.bench.forms import FORMS
-from watchkeeper.bench.models.reports import Written, guessed
+from watchkeeper.bench.measure import SEEDS
+from watchkeeper.bench.merge import merged
+from watchkeeper.bench.models.reports import Guessed, Written
 from watchkeeper.bench.protocol import run_split
 from watchkeeper.bench.scores.bootstrap import mean_interval
 from watchkeeper.bench.scores.report import chain
@@ -32,13 +34,14 @@ from watchkeeper.diagnose.report.path import propagation
 from watchkeeper.settings import Settings
 
 
-def judged(cases: Sequence[Case], chosen: Model) -> dict[str, Any]:
-    """Let a model of the harness report each case, by the harness' protocol and task."""
+def judged(cases: Sequence[Case], make: Callable[[], Model], seeds: Sequence[int] = (0,)) -> dict[str, Any]:
+    """Let a model of the harness report each case, by the harness' protocol and task; figures are means over seeds."""
     items = tuple(Item(case.id, case.window, truth_of(case)) for case in cases)
-    outcome, _, _ = run_split(lambda: chosen, Split("all", (), items), FORMS.get("report"), seed=0)
+    outcomes = [run_split(make, Split("all", (), items), FORMS.get("report"), seed)[0] for seed in seeds]
     print(f"    {len(cases)} reports written", file=sys.stderr, flush=True)
-    measured = measure_reports([outcome])
-    figures: dict[str, Any] = {"cases": len(cases), "claims": sum(len(told.claims) for told in outcome.answers)}
+    measured = merged([measure_reports([each]) for each in outcomes])
+    claims = sum(len(told.claims) for each in outcomes for told in each.answers)
+    figures: dict[str, Any] = {"cases": len(cases), "claims": claims}
     for name, figure in measured.figures.items():
         figures[name] = round(figure.value, 4)
         figures[f"{name}_95"] = None if figure.low is None else f"{figure.low:.2f}-{figure.high:.2f}"
@@ -68,7 +71,7 @@ def given_cause(cases: Sequence[Case]) -> dict[str, Any]:
 
 def both(cases: Sequence[Case]) -> dict[str, Any]:
     """Score the product's report and that on a random ranking."""
-    return {"watchkeeper": judged(cases, Written()), "random": judged(cases, Written(guessed))}
+    return {"watchkeeper": judged(cases, Written), "random": judged(cases, Guessed, SEEDS)}
 
 
 def measure(folder: Path, parts: Sequence[str]) -> dict[str, Any]:

@@ -4,7 +4,7 @@ import pytest
 
 from watchkeeper.bench.base import BenchError, Item, Outcome, Split
 from watchkeeper.bench.forms import FORMS, Claim, Query, Told
-from watchkeeper.bench.models.reports import Ruled, Written, everything, guessed, loudest
+from watchkeeper.bench.models.reports import Guessed, Ruled, Written, everything, loudest
 from watchkeeper.bench.protocol import ask, run_split
 from watchkeeper.bench.scores.facts import fact
 from watchkeeper.bench.tasks.questioning import Facts
@@ -109,8 +109,8 @@ def test_the_product_reports_a_supported_cause_and_the_loudest_is_named():
     figures = measure([outcome]).figures
     assert figures["unsupported"].value == 0.0
     assert outcome.answers[0].claims
-    guess, _, _ = run_split(lambda: Written(guessed), Split("all", (), (ITEM,)), form, 0)
-    assert guess.answers[0].causes
+    drawn = [run_split(Guessed, Split("all", (), (ITEM,)), form, seed)[0].answers[0].causes[0] for seed in range(20)]
+    assert len(set(drawn)) == len(NAMES)
     assert ask(Ruled(loudest), ITEM, form).causes == ("service:a",)
     assert loudest(IncidentWindow(0, 1, 2, nodes=())).causes == ()
 

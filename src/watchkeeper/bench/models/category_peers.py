@@ -108,6 +108,7 @@ MODELS = (
         Boosting,
         "LightGBM on counts of events",
         _TASKS,
+        random=True,  # it draws columns for each tree
         needs_labels=True,
         needs=("lightgbm",),
         parameters={**BOOSTING, "rounds": ROUNDS},

@@ -21,7 +21,8 @@ class Learner:
     def fit(self, examples: Iterable[Example], context: Context) -> None:
         """Learn."""
         told = [(self._features(example.given), str(example.label)) for example in examples]
-        self._learned = learn([each for each, _ in told], [label for _, label in told], options=self._options)
+        features, labels = [each for each, _ in told], [label for _, label in told]
+        self._learned = learn(features, labels, options=self._options, seed=context.seed)
 
     def answer(self, given: Any) -> dict[str, float]:
         """Give probabilities."""
@@ -57,6 +58,7 @@ MODELS = (
         ("counts",),
         lambda: Learner(EVENTS, text=False),
         "the product's forest on events",
+        random=True,
         needs_labels=True,
     ),
     ModelSpec(

@@ -6,6 +6,8 @@ from collections import Counter
 from collections.abc import Callable, Iterable
 from dataclasses import replace
 
+import numpy as np
+
 from watchkeeper.bench.base import Context, Example, ModelSpec
 from watchkeeper.bench.forms import Claim, Told
 from watchkeeper.bench.scores.report import observed, told_of
@@ -19,14 +21,11 @@ from watchkeeper.diagnose.window import IncidentWindow
 
 
 class Written:
-    """The product's writer on a ranking; learns nothing."""
-
-    def __init__(self, rank: Callable[[IncidentWindow], Ranking] | None = None) -> None:
-        self._rank = rank
+    """The product's writer on the product's diagnosis; learns nothing."""
 
     def fit(self, examples: Iterable[Example], context: Context) -> None:
-        """Make the product's diagnosis unless another ranking was given."""
-        self._diagnose = self._rank or Diagnoser().diagnose
+        """Make the diagnosis."""
+        self._diagnose: Callable[[IncidentWindow], Ranking] = Diagnoser().diagnose
         self._classifier = EvidenceClassifier()
 
     def answer(self, given: IncidentWindow) -> Told:
@@ -50,12 +49,22 @@ class Ruled:
         return self._rule(given)
 
 
-def guessed(window: IncidentWindow) -> Ranking:
-    """Rank at random and be sure of it: each verdict cites the first finding that there is."""
-    ranking = ranker("random").rank(window)
-    proof = tuple(Proof(finding.id, finding.title, finding_id=finding.id) for finding in window.findings[:1])
-    causes = tuple(replace(cause, evidence_for=proof) for cause in ranking.causes)
-    return replace(ranking, causes=causes, abstains=False)
+class Guessed(Written):
+    """The product's writer on a ranking in a random order that is sure of itself."""
+
+    def fit(self, examples: Iterable[Example], context: Context) -> None:
+        """Take the seed."""
+        super().fit(examples, context)
+        self._random = np.random.default_rng(context.seed)
+        self._diagnose = self._guess
+
+    def _guess(self, window: IncidentWindow) -> Ranking:
+        """Draw the order; each verdict cites the first finding that there is."""
+        ranking = ranker("random").rank(window)
+        proof = tuple(Proof(finding.id, finding.title, finding_id=finding.id) for finding in window.findings[:1])
+        order = self._random.permutation(len(ranking.causes))
+        causes = tuple(replace(ranking.causes[at], evidence_for=proof) for at in order)
+        return replace(ranking, causes=causes, abstains=False)
 
 
 def loudest(window: IncidentWindow) -> Told:
@@ -88,7 +97,7 @@ def _telling(node: str) -> Told:
 _FORM = ("report",)
 MODELS = (
     ModelSpec("report_watchkeeper", _FORM, Written, "the product's diagnosis and report"),
-    ModelSpec("report_random", _FORM, lambda: Written(guessed), "a random cause, sure of it", trivial=True),
+    ModelSpec("report_random", _FORM, Guessed, "a random cause, sure of it", trivial=True, random=True),
     ModelSpec("report_loudest", _FORM, lambda: Ruled(loudest), "names the loudest node", trivial=True),
     ModelSpec("report_everything", _FORM, lambda: Ruled(everything), "claims everything", trivial=True),
     ModelSpec("report_empty", _FORM, lambda: Ruled(lambda window: Told(())), "claims nothing", trivial=True),

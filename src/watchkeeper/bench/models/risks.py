@@ -8,6 +8,7 @@ that are alike in one thing (age, past failures); `oldest_first` orders by age a
 from __future__ import annotations
 
 from collections.abc import Iterable
+from functools import partial
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -170,15 +171,12 @@ def _shares(place: npt.NDArray[np.int64], told: Learned, count: int) -> Floats:
 
 _ROWS = ("rows",)
 _RISKS = ("failure-prediction", "failure-prevention")
+_drawn = partial(ModelSpec, forms=_ROWS, tasks=_RISKS, random=True, needs_labels=True)  # rows to learn from are drawn
 MODELS = (
-    ModelSpec("risk_boosted", _ROWS, Boost, "the product's boosted symmetric trees", _RISKS, needs_labels=True),
-    ModelSpec("lightgbm", _ROWS, LightGbm, "LightGBM", _RISKS, needs_labels=True, needs=("lightgbm",)),
-    ModelSpec(
-        "logistic", _ROWS, Logistic, "logistic regression on ranks", _RISKS, needs_labels=True, needs=("sklearn",)
-    ),
-    ModelSpec("share_by_age", _ROWS, ShareByAge, "share that failed at that age", _RISKS, True, needs_labels=True),
-    ModelSpec(
-        "share_by_past", _ROWS, ShareByPast, "share that failed after as many failures", _RISKS, True, needs_labels=True
-    ),
+    _drawn(name="risk_boosted", make=Boost, about="the product's boosted symmetric trees"),
+    _drawn(name="lightgbm", make=LightGbm, about="LightGBM", needs=("lightgbm",)),
+    _drawn(name="logistic", make=Logistic, about="logistic regression on ranks", needs=("sklearn",)),
+    _drawn(name="share_by_age", make=ShareByAge, about="share that failed at that age", trivial=True),
+    _drawn(name="share_by_past", make=ShareByPast, about="share that failed after as many failures", trivial=True),
     ModelSpec("oldest_first", _ROWS, OldestFirst, "the oldest fails first", _RISKS, trivial=True),
 )

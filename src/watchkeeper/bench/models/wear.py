@@ -117,7 +117,14 @@ _ONE = ("failure-prediction",)
 MODELS = (
     ModelSpec("wear_alike", ("cycles",), Alike, "the product's library of worn units", _ONE, needs_labels=True),
     ModelSpec(
-        "lightgbm_left", ("cycles",), LightGbmLeft, "LightGBM on courses", _ONE, needs_labels=True, needs=("lightgbm",)
+        "lightgbm_left",
+        ("cycles",),
+        LightGbmLeft,
+        "LightGBM on courses",
+        _ONE,
+        random=True,
+        needs_labels=True,
+        needs=("lightgbm",),
     ),
     ModelSpec("mean_life", ("cycles",), MeanLife, "mean life less age", _ONE, True, needs_labels=True),
     ModelSpec("capacity_forecast", ("filling",), Forecast, "the product's forecast with bands", _ONE),
