@@ -147,6 +147,37 @@ def test_what_another_process_wrote_is_taken_up_once(history, tmp_path):
     assert sorted(event.code for event in History(tmp_path, now_unix_ns=lambda: NOW_NS).events) == [48, 54, 79]
 
 
+def storm(first: int, count: int) -> list[KernelEvent]:
+    """Give kills for want of memory, one a second, and an XID before them."""
+    killed = "Memory cgroup out of memory: Killed process 7 (train)"
+    lines = [KernelLine(NOW_NS + n * SECOND, f"{killed} {n}", n * 1_000_000) for n in range(first, first + count)]
+    return [*kernel_events(lines, "b1")]
+
+
+def test_a_storm_is_bounded_in_memory_and_on_disk_and_takes_nothing_from_others(tmp_path, monkeypatch):
+    monkeypatch.setattr("watchkeeper.host.history.ALIKE_MAX", 100)
+    monkeypatch.setattr("watchkeeper.host.event_file.BYTES_MAX", 64 << 10)
+    history = History(tmp_path, now_unix_ns=lambda: NOW_NS)
+    other = History(tmp_path, now_unix_ns=lambda: NOW_NS)
+    history.add([xid(79), *storm(1, 50)])
+    other.refresh()
+    other.mark("acknowledge", by="ann", code=79)
+    sizes = []
+    for first in range(51, 2051, 100):
+        assert len(history.add(storm(first, 100))) == 100
+        history.refresh()
+        sizes.append((tmp_path / "events.jsonl").stat().st_size)
+    assert len(history.events) <= 111
+    assert max(sizes) < 160 << 10
+    assert history.add(storm(1, 500)) == [], "what came before those that are kept is not new"
+    other.add(storm(3000, 1))
+    for each in (history, other, History(tmp_path, now_unix_ns=lambda: NOW_NS)):
+        each.refresh()
+        found = {condition.kind: condition for condition in each.conditions("b1")}
+        assert found["xid"].acknowledged_by == "ann"
+        assert found["oom_kill"].last_unix_ns == NOW_NS + 3000 * SECOND
+
+
 def test_a_line_that_a_kill_cut_short_spoils_no_other(history, tmp_path):
     file = tmp_path / "events.jsonl"
     history.add([xid(79)])

@@ -1,30 +1,32 @@
 """The history of events on this host: kept over restarts, acknowledged and cleared by people, cleared by reboots.
 
 Enters: KernelEvents, and what an operator says. Leaves: Conditions: what is still wrong with which device, how often it
-has come back, and what to do now. The history is an append-only file of JSON lines, `events.jsonl`; a line that cannot
-be read is passed over. Nothing in it is ever taken away: clearing adds a line. A reboot ends what a reboot mends; what
-has come back after two of them wants a look at the hardware (as gpud, leptonai/gpud, does).
+has come back, and what to do now. The history is a file of JSON lines, `events.jsonl` (event_file.py); clearing adds a
+line to it. It is bounded by ALIKE_MAX. A reboot ends what a reboot mends; what has come back after two of them
+wants a look at the hardware (as gpud, leptonai/gpud, does).
 """
 
 from __future__ import annotations
 
-import os
-from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass, replace
+from collections import deque
+from collections.abc import Callable, Iterable
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
-import orjson
-
 from watchkeeper.errors import NotFound, StoreError
 from watchkeeper.host.check import CheckSeverity
+from watchkeeper.host.event_file import EventFile
 from watchkeeper.host.kernel_events import KernelEvent
 from watchkeeper.host.xid import ACTIONS, Origin, xid_entry
 
-HISTORY_SCHEMA_VERSION = 1
+ALIKE_MAX = 1_000
+"""Events of one kind and code on one device of which each is kept; of more, such as a job that is killed again and
+again for months, the newest."""
 REBOOTS_BEFORE_INSPECTION = 2
 SAME_EVENT_S = 5.0
 RECOVERY_CHANGED = 154
+Key = tuple[str, str, int]
 _MENDED_KINDS = {
     "gpu_lost", "oom_kill", "lockup", "hung_task", "nccl_segfault", "double_bit_ecc", "single_bit_ecc_storm", "sxid",
 }  # fmt: skip
@@ -85,46 +87,29 @@ class History:
     """
 
     def __init__(self, folder: Path | None, *, now_unix_ns: Callable[[], int]) -> None:
-        self._path = None if folder is None else folder / "events.jsonl"
+        self._file = EventFile(None if folder is None else folder / "events.jsonl")
         self._now_unix_ns = now_unix_ns
         self.events: list[KernelEvent] = []
         self.marks: list[Mark] = []
         self._ids: set[str] = set()
-        self._read_bytes = 0
-        self.trouble = ""
+        self._alike: dict[Key, deque[KernelEvent]] = {}
         self.refresh()
+
+    @property
+    def trouble(self) -> str:
+        """Say why the history could not be kept, "" when it is."""
+        return self._file.trouble
 
     def refresh(self) -> list[KernelEvent]:
         """Take up what was written since the last time; gives the events among it that are new here.
 
         Cost: a look at the file's size, where nothing was.
         """
-        return [event for row in self._rows() if (event := self._take(row)) is not None]
-
-    def _rows(self) -> Iterator[dict[str, Any]]:
-        """Give the rows behind what was read before; a line without its end is left for the next time."""
-        if self._path is None:
-            return
-        try:
-            with self._path.open("rb") as file:
-                if os.fstat(file.fileno()).st_size < self._read_bytes:
-                    self._read_bytes = 0
-                file.seek(self._read_bytes)
-                data = file.read()
-        except FileNotFoundError:
-            return
-        except OSError as error:
-            self.trouble = f"{self._path} cannot be read: {error.strerror}"
-            return
-        whole = data[: data.rfind(b"\n") + 1]
-        self._read_bytes += len(whole)
-        for line in whole.splitlines():
-            try:
-                row = orjson.loads(line)
-            except orjson.JSONDecodeError:
-                continue
-            if isinstance(row, dict) and row.get("schema_version") == HISTORY_SCHEMA_VERSION:
-                yield row
+        fresh = [event for row in self._file.read() if (event := self._take(row)) is not None]
+        if self._file.large:
+            late = self._file.replace([*map(_event_row, self.events), *map(_mark_row, self.marks)])
+            fresh += [event for row in late if (event := self._take(row)) is not None]
+        return fresh
 
     def _take(self, row: dict[str, Any]) -> KernelEvent | None:
         """Take a row up; gives the event that is new by it."""
@@ -136,8 +121,7 @@ class History:
                     int(row.get("since_boot_us", -1)),
                 )  # fmt: skip
                 if not self._known(event):
-                    self.events.append(event)
-                    self._ids.add(event.id)
+                    self._keep(event)
                     return event
             elif row["type"] == "mark":
                 mark = Mark(**{name: row[name] for name in Mark.__dataclass_fields__})
@@ -147,31 +131,26 @@ class History:
             return None
         return None
 
-    def _write(self, rows: Iterable[dict[str, Any]]) -> None:
-        """Add rows to the file; `trouble` tells whether they are there."""
-        if self._path is None:
-            return
-        data = b"".join(orjson.dumps({"schema_version": HISTORY_SCHEMA_VERSION, **row}) + b"\n" for row in rows)
-        try:
-            self._path.parent.mkdir(parents=True, exist_ok=True)
-            descriptor = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o600)
-            try:
-                size = os.fstat(descriptor).st_size
-                # A line that a kill or a full disk cut short must not spoil the next one.
-                torn = size and os.pread(descriptor, 1, size - 1) != b"\n"
-                left = memoryview(b"\n" + data if torn else data)
-                while left:
-                    left = left[os.write(descriptor, left) :]
-                os.fsync(descriptor)
-            finally:
-                os.close(descriptor)
-            self.trouble = ""
-        except OSError as error:
-            self.trouble = f"{self._path} cannot be written: {error.strerror}"
+    def _keep(self, event: KernelEvent) -> None:
+        """Keep an event; of those alike the newest ALIKE_MAX at the least, and a tenth more at the most."""
+        alike = self._alike.setdefault(_key(event), deque())
+        alike.append(event)
+        self.events.append(event)
+        self._ids.add(event.id)
+        if len(alike) > ALIKE_MAX + ALIKE_MAX // 10:
+            gone = {alike.popleft().id for _ in range(len(alike) - ALIKE_MAX)}
+            self._ids -= gone
+            self.events = [each for each in self.events if each.id not in gone]
 
     def _known(self, event: KernelEvent) -> bool:
         # Rows of older versions do not tell the kernel's own time, and know their events by the time of day.
-        return event.id in self._ids or replace(event, since_boot_us=-1).id in self._ids
+        if event.id in self._ids or replace(event, since_boot_us=-1).id in self._ids:
+            return True
+        alike = self._alike.get(_key(event))
+        if alike is None or len(alike) < ALIKE_MAX or event.since_boot_us < 0:
+            return False
+        # Of so many alike, what came before them was known once.
+        return event.boot_id == alike[0].boot_id and event.since_boot_us < alike[0].since_boot_us
 
     def add(self, events: Iterable[KernelEvent], *, since_unix_ns: int | None = None) -> list[KernelEvent]:
         """Keep events that are new, and give them; an XID that both NVML and the kernel's log tell counts once.
@@ -182,11 +161,10 @@ class History:
         for event in events:
             if self._known(event) or (event.source == "NVML" and self._told(event, since_unix_ns)):
                 continue
-            self._ids.add(event.id)
-            self.events.append(event)
+            self._keep(event)
             fresh.append(event)
         if fresh:
-            self._write({"type": "event", **event.as_dict()} for event in fresh)
+            self._file.append(map(_event_row, fresh))
         return fresh
 
     def _told(self, event: KernelEvent, since_unix_ns: int | None) -> bool:
@@ -194,7 +172,7 @@ class History:
         near_ns, until_unix_ns = int(SAME_EVENT_S * 1e9), event.time_unix_ns
         first_unix_ns = until_unix_ns if since_unix_ns is None else min(since_unix_ns, until_unix_ns)
         return any(
-            (each.kind, each.code, each.device) == (event.kind, event.code, event.device)
+            _key(each) == _key(event)
             and each.source != "NVML"
             and first_unix_ns - near_ns <= each.time_unix_ns <= until_unix_ns + near_ns
             for each in reversed(self.events[-1000:])
@@ -209,8 +187,8 @@ class History:
         touched = [each for each in self.conditions("") if any(mark.covers(event) for event in each.events)]
         if not touched:
             raise NotFound(f"nothing is open for {device or 'any device'}; see `watchkeeper gpu history`")
-        self._write([{"type": "mark", **{name: getattr(mark, name) for name in Mark.__dataclass_fields__}}])
-        if self._path is not None and self.trouble:
+        self._file.append([_mark_row(mark)])
+        if self.trouble:
             raise StoreError(f"{self.trouble}; nothing was marked. Run it as the user whose home folder that is")
         self.marks.append(mark)
         return len(touched)
@@ -220,12 +198,12 @@ class History:
 
         Faults of applications older than `since_application_s` are left out: the next program starts afresh.
         """
-        groups: dict[tuple[str, str, int], list[KernelEvent]] = {}
+        groups: dict[Key, list[KernelEvent]] = {}
         clears = [mark for mark in self.marks if mark.action == "clear"]
         for event in self.events:
             told = event.severity is not CheckSeverity.INFO or event.code == RECOVERY_CHANGED
             if told and not any(mark.covers(event) for mark in clears):
-                groups.setdefault((event.device, event.kind, event.code), []).append(event)
+                groups.setdefault(_key(event), []).append(event)
         found = [
             condition
             for events in groups.values()
@@ -260,6 +238,19 @@ class History:
             last.title, events[0].time_unix_ns, last.time_unix_ns, len(events), reboots, marks[-1].by if marks else "",
             actions, tuple(event.text for event in events[-3:]), origin, tuple(events),
         )  # fmt: skip
+
+
+def _key(event: KernelEvent) -> Key:
+    """Give what events have in common that are alike."""
+    return event.device, event.kind, event.code
+
+
+def _event_row(event: KernelEvent) -> dict[str, Any]:
+    return {"type": "event", **event.as_dict()}
+
+
+def _mark_row(mark: Mark) -> dict[str, Any]:
+    return {"type": "mark", **asdict(mark)}
 
 
 def _advice(event: KernelEvent) -> tuple[str, ...]:
