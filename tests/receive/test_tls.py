@@ -150,7 +150,7 @@ def test_plain_text_is_refused_on_both_ports(ports, mutual, store) -> None:
 
 @pytest.mark.parametrize("version", [ssl.TLSVersion.TLSv1, ssl.TLSVersion.TLSv1_1])
 @pytest.mark.parametrize("which", ["http", "grpc"])
-def test_old_tls_is_refused(certificates, ports, which, version) -> None:
+def test_old_tls_is_refused(certificates, ports, mutual, which, version) -> None:
     old = context(certificates, certificates.client)
     old.set_ciphers("ALL:@SECLEVEL=0")
     with warnings.catch_warnings():
@@ -161,6 +161,7 @@ def test_old_tls_is_refused(certificates, ports, which, version) -> None:
         pytest.raises((ssl.SSLError, ConnectionError)),
     ):
         old.wrap_socket(plain, server_hostname="127.0.0.1")
+    assert [row.reason for row in mutual.ledger.turned_away_rows()] == ["it speaks TLS older than 1.2"]
 
 
 @pytest.mark.parametrize("version", [ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3])
