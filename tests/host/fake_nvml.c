@@ -113,6 +113,7 @@ int nvmlDeviceGetFieldValues(gpu_t *gpu, int count, field_t *rows)
         rows[i].value = 0;
         switch (rows[i].field) {
         case 82: rows[i].value = 50; break;
+        case 215: rows[i].type = 3; rows[i].value = rows[i].scope + 1; break;
         case 230: rows[i].value = mode("sick") ? 4 : 0; break;
         case 196: rows[i].type = 5; rows[i].value = 0; break;
         default: rows[i].status = 3;

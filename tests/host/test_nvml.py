@@ -33,6 +33,7 @@ def test_a_healthy_driver_tells_everything(fake_nvml, monkeypatch):
     assert [(link.link, link.active, link.crc_data) for link in gpu.nvlinks] == [(n, True, 3) for n in range(4)]
     assert [(each.pid, each.memory_bytes) for each in gpu.processes or ()] == [(4711, 2**30)]
     assert (gpu.recovery_action, gpu.fabric) == (0, {"state": 3, "status": 0, "health_mask": 0})
+    assert gpu.nvlink_recovery_events == 1 + 2 + 3 + 4, "each link's own"
     assert gpu.events_watched
     assert gpu.energy_mj is None
     assert gpu.ecc_enabled is None

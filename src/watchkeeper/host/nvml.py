@@ -207,11 +207,14 @@ class Nvml:
         """Have a structure filled; None when it was not."""
         return structure if self.maybe(function, *arguments, byref(structure)) else None
 
-    def fields(self, device: c_void_p, ids: tuple[int, ...]) -> dict[int, float]:
-        """Read field values by their ids (NVML_FI_DEV_*); those not answered are left out."""
+    def fields(self, device: c_void_p, ids: tuple[int, ...], *, scope: int = 0) -> dict[int, float]:
+        """Read field values by their ids (NVML_FI_DEV_*); those not answered are left out.
+
+        scope: of which link, for fields that are a link's.
+        """
         rows = (FieldValue * len(ids))()
         for row, field_id in zip(rows, ids, strict=True):
-            row.field_id = field_id
+            row.field_id, row.scope_id = field_id, scope
         if not self.maybe("nvmlDeviceGetFieldValues", device, c_int(len(ids)), rows):
             return {}
         return {

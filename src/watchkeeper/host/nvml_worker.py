@@ -16,13 +16,13 @@ from watchkeeper.host import nvml as binding
 from watchkeeper.host.nvml import Events, Nvml, NvmlError, versioned
 
 _LINKS_MAX = 18
+_LINK_RECOVERIES = 215
 _FIELDS = {
     82: "memory_temperature_c",
     193: "shutdown_margin_c",
     194: "slowdown_margin_c",
     195: "memory_max_margin_c",
     196: "gpu_max_margin_c",
-    215: "nvlink_recovery_events",
     230: "recovery_action",
 }
 
@@ -114,7 +114,8 @@ def _links(nvml: Nvml, device: c_void_p, row: dict[str, Any]) -> None:
     for name, function in (("generation", "Generation"), ("width", "Width")):
         row[f"pcie_{name}"] = nvml.uint(f"nvmlDeviceGetCurrPcieLink{function}", device)
         row[f"pcie_{name}_max"] = nvml.uint(f"nvmlDeviceGetMaxPcieLink{function}", device)
-    links = []
+    links: list[dict[str, Any]] = []
+    recoveries: list[float] = []
     for link in range(_LINKS_MAX):
         active = nvml.uint("nvmlDeviceGetNvLinkState", device, c_uint(link))
         if active is None:
@@ -124,7 +125,10 @@ def _links(nvml: Nvml, device: c_void_p, row: dict[str, Any]) -> None:
             for name, counter in (("replay", 0), ("recovery", 1), ("crc_flit", 2), ("crc_data", 3))
         }
         links.append({"link": link, "active": bool(active), **counters})
+        recoveries += nvml.fields(device, (_LINK_RECOVERIES,), scope=link).values()
     row["nvlinks"] = links
+    # Since NVLink 5 recoveries are told so, a link at a time, and no longer by the counters.
+    row["nvlink_recovery_events"] = int(sum(recoveries)) if recoveries else None
     fabric = nvml.filled("nvmlDeviceGetGpuFabricInfoV", versioned(binding.FabricInfo, 2), device)
     row["fabric"] = (
         {"state": fabric.state, "status": fabric.status, "health_mask": fabric.health_mask} if fabric else None
