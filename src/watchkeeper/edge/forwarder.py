@@ -32,6 +32,7 @@ PAUSE_MAX_S = 30.0
 CHECK_EVERY_S = 60.0
 SAVE_EVERY_S = 1.0
 DEAD_LETTERS_MAX = 1000
+DEAD_LETTERS_BYTES_MAX = 64 << 20
 _POISON = {400, 413, 415, 422}
 
 _log = logging.getLogger(__name__)
@@ -282,9 +283,7 @@ class Forwarder:
         reason = {"status": answer.status, "message": answer.message, "records": batch.records}
         write_durably(self._dead / f"{name}.json", json.dumps(reason).encode())
         write_durably(self._dead / f"{name}.pb", batch.payload)
-        for old in sorted(self._dead.glob("*.pb"))[:-DEAD_LETTERS_MAX]:
-            old.unlink(missing_ok=True)
-            old.with_suffix(".json").unlink(missing_ok=True)
+        trim(self._dead, letters_max=DEAD_LETTERS_MAX, bytes_max=DEAD_LETTERS_BYTES_MAX)
         _log.error("%d records of %s are set aside in %s: %s", batch.records, batch.signal, self._dead, answer.message)
         self._counts.add("dead_letters", batch.signal, batch.records)
         self._settled(batch)
@@ -302,6 +301,18 @@ class Forwarder:
     def status(self) -> dict[str, Any]:
         """Tell whether the centre answers (None: not tried yet) and how far each signal is."""
         return {"reached": self.reached, "done": {signal.value: self._places.get(signal).done for signal in Signal}}
+
+
+def trim(folder: Path, *, letters_max: int, bytes_max: int) -> None:
+    """Remove the oldest dead letters beyond a number or a size of all; the newest always stays."""
+    letters = sorted((each.stat().st_mtime_ns, each.name, each.stat().st_size) for each in folder.glob("*.pb"))
+    total = sum(size for _, _, size in letters)
+    for place, (_, name, size) in enumerate(letters[:-1]):
+        if len(letters) - place <= letters_max and total <= bytes_max:
+            break
+        total -= size
+        (folder / name).unlink(missing_ok=True)
+        (folder / name).with_suffix(".json").unlink(missing_ok=True)
 
 
 def _count(signal: Signal, payload: bytes) -> int:
