@@ -20,12 +20,14 @@ from watchkeeper.app.own_metrics import Family
 from watchkeeper.app.remote_write.destination import Destination, destination
 from watchkeeper.app.remote_write.sender import RemoteWriteSender
 from watchkeeper.errors import SettingError
+from watchkeeper.receive.certs import init_authority, issue, renew, revoke
 from watchkeeper.receive.http import http_app
 from watchkeeper.receive.ledger import Ledger
 from watchkeeper.receive.receiver import Receiver
 from watchkeeper.receive.remote_write.endpoint import RemoteWrite
 from watchkeeper.receive.remote_write.known import Known
 from watchkeeper.receive.remote_write.translate import Version
+from watchkeeper.receive.tls import server_tls
 from watchkeeper.receive.tokens import Tokens
 from watchkeeper.settings import Settings
 from watchkeeper.store.metadata import Metadata
@@ -233,6 +235,39 @@ def test_the_thread_sends_until_it_is_stopped(scripted: Scripted) -> None:
     sender.stop()
     heard = len(scripted.heard)
     assert fate(sender)[0] >= 3 * (heard - 1)
+
+
+def test_a_renewed_client_certificate_is_used_without_a_restart(tmp_path: Path) -> None:
+    folder = tmp_path / "certs"
+    init_authority(folder)
+    issue(folder, "server", server=True, names=["127.0.0.1"])
+    issue(folder, "wk-1")
+    revoke(folder, ())
+    names = {"tls_cert": "server.pem", "tls_key": "server.key", "tls_client_ca": "ca.pem", "tls_crl": "revoked.pem"}
+    chosen = {"home": tmp_path, **{setting: folder / name for setting, name in names.items()}}
+    settings = Settings(chosen=chosen, environment={})
+    metadata = Metadata(tmp_path / "m.sqlite")
+    receiver = Receiver(MemoryStore(), Ledger(metadata), Tokens(metadata), settings)
+    tls = server_tls(settings)
+    assert tls is not None
+    with serving(http_app(receiver, RemoteWrite(receiver, Known(metadata))), tls.otlp) as port:
+        own = {"ca": "ca.pem", "certificate": "wk-1.pem", "key": "wk-1.key"}
+        to = Destination(
+            f"https://127.0.0.1:{port}/api/v1/write",
+            interval_s=0.05,
+            **{name: str(folder / file) for name, file in own.items()},
+        )
+        sender = RemoteWriteSender(to, lambda: FAMILIES)
+        sender.start()
+        wait_for(lambda: fate(sender)[0] >= 3)
+        (tmp_path / "old.pem").write_bytes((folder / "wk-1.pem").read_bytes())
+        renew(folder, "wk-1")
+        revoke(folder, [tmp_path / "old.pem"])
+        before = fate(sender)[0]
+        # What was on its way with the old one may still have been taken.
+        wait_for(lambda: fate(sender)[0] >= before + 4 * 3)
+        sender.stop()
+    metadata.close()
 
 
 @pytest.mark.parametrize(

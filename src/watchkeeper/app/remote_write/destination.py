@@ -13,8 +13,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from watchkeeper.errors import SettingError
+from watchkeeper.errors import CertificateError, SettingError
 from watchkeeper.receive.remote_write.translate import Version
+from watchkeeper.receive.tls_files import Followed, TlsContexts
 from watchkeeper.settings import Settings
 
 JOB = "watchkeeper"
@@ -58,14 +59,17 @@ class Destination:
             return {"authorization": f"Basic {pair}"}
         return {}
 
-    def context(self) -> ssl.SSLContext:
-        """Make what TLS needs; raises SettingError for files that cannot be used."""
+    def contexts(self) -> TlsContexts:
+        """Make what TLS needs, anew whenever its files change; raises CertificateError for those that are no use."""
+        return Followed([Path(name) for name in (self.ca, self.certificate, self.key) if name], self._context)
+
+    def _context(self) -> ssl.SSLContext:
         try:
             context = ssl.create_default_context(cafile=self.ca or None)
             if self.certificate:
                 context.load_cert_chain(self.certificate, self.key or None)
         except OSError as error:
-            raise SettingError(
+            raise CertificateError(
                 f"remote_write_ca, remote_write_cert or remote_write_key cannot be used: {error}; name PEM files"
             ) from error
         return context
@@ -110,7 +114,10 @@ def destination(settings: Settings) -> Destination | None:
         queue_max=settings.integer("remote_write_queue_max"),
     )
     made.authorization()
-    made.context()
+    try:
+        made.contexts()
+    except CertificateError as error:
+        raise SettingError(str(error)) from error
     return made
 
 

@@ -202,16 +202,25 @@ class RemoteWriteSender:
         import httpx
 
         due_s = self._clock()
-        with httpx.Client(
-            timeout=self._to.timeout_s, follow_redirects=False, trust_env=False, verify=self._to.context()
-        ) as client:
-            while not self._stopping.is_set():
-                if self._clock() >= due_s:
-                    due_s = max(due_s + self._to.interval_s, self._clock())
-                    self._collected()
-                if not self.send(client):
-                    wake_s = min(due_s, self._again_s) if self._queue else due_s
-                    self._stopping.wait(max(0.01, wake_s - self._clock()))
+        contexts = self._to.contexts()
+        while not self._stopping.is_set():
+            # A client keeps its certificates, so there is another once they are renewed.
+            context = contexts.current()
+            with httpx.Client(
+                timeout=self._to.timeout_s, follow_redirects=False, trust_env=False, verify=context
+            ) as client:
+                while not self._stopping.is_set() and contexts.current() is context:
+                    due_s = self._step(client, due_s)
+
+    def _step(self, client: httpx.Client, due_s: float) -> float:
+        """Collect and send what is due, else wait; gives when the next snapshot is due."""
+        if self._clock() >= due_s:
+            due_s = max(due_s + self._to.interval_s, self._clock())
+            self._collected()
+        if not self.send(client):
+            wake_s = min(due_s, self._again_s) if self._queue else due_s
+            self._stopping.wait(max(0.01, wake_s - self._clock()))
+        return due_s
 
     def _collected(self) -> None:
         try:
