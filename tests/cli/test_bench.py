@@ -44,6 +44,9 @@ def test_a_plan_is_run_shown_reported_run_again_and_compared(home, tmp_path, cap
     assert "toy_distance" in html.read_text()
     assert "](board/anomaly-detection-toy-1-pr.svg)" in text.read_text()
     assert (tmp_path / "board" / "anomaly-detection-toy-1-pr.svg").read_text().startswith("<svg xmlns=")
+    lost = str(tmp_path / "no such folder" / "board.html")
+    status, _, err = run(capsys, "report", "--suite", "", "--use", TOY, "--html", lost)
+    assert (status, "the report cannot be written" in err) == (1, True)
     record = home / "bench" / "records" / PREFIX / "toy_distance" / "none.json"
     status, out, _ = run(capsys, "run", "--again", str(record), "--json")
     assert status == 0

@@ -1,11 +1,17 @@
 """The audit: everything that is registered is measured in the full suite, or left out with a reason.
 
-Enters: the catalogue of the harness and the registries of the product. Leaves: complaints, none when all is well. Reads
-no data: it looks at what would be planned if every data set were here.
+Enters: the catalogue of the harness and the registries of the product, and where it is given the text of a scoreboard.
+Leaves: complaints, none when all is well. Reads no data: it looks at what would be planned if every data set were here,
+and at what the scoreboard tells of it.
 """
 
 from __future__ import annotations
 
+import importlib
+import re
+from collections.abc import Iterator
+
+from watchkeeper.bench.base import DataSpec, ModelSpec, Subject
 from watchkeeper.bench.cells import PLAIN, fits
 from watchkeeper.bench.discover import Catalogue
 from watchkeeper.bench.excluded import EXCLUDED
@@ -26,6 +32,9 @@ WANTED = (
     "automatic-execution",
 )
 """The tasks of AIOps that the harness is to cover (taxonomy of arXiv 2507.12472)."""
+_TABLE = re.compile(r"^## (\S+): (\S+)$", re.MULTILINE)
+_ROW = re.compile(r"^\| (\S+) \| (\S+) \|.*\| ([^|]*) \|$", re.MULTILINE)
+_SKIPPED = re.compile(r"^Skipped, \d+ cells? \(([^)]*)\): ", re.MULTILINE)
 STAGES = ("failure perception", "root cause analysis", "assisted remediation")
 
 
@@ -49,7 +58,7 @@ def audit(known: Catalogue) -> list[str]:
         if known.tasks.get(name).stage not in STAGES:
             complaints.append(f"the task {name} is of no known stage")
     for each in data:
-        asked = [model for model in models if fits(model, each)]
+        asked = [model for model in models if can_learn(model, each)]
         if not any(model.trivial for model in asked):
             complaints.append(f"no trivial baseline answers the data set {each.task}/{each.name}")
         if not any(not model.trivial for model in asked):
@@ -57,9 +66,80 @@ def audit(known: Catalogue) -> list[str]:
     for model in models:
         if not any(fits(model, each) for each in data):
             complaints.append(f"the model {model.name} answers no data set")
+        elif not any(can_learn(model, each) for each in data):
+            complaints.append(f"the model {model.name} learns from labels, which no data set that it answers shows")
+        complaints += [f"the model {model.name} covers {name}, which does not exist" for name in _gone(model)]
+    complaints += [
+        f"the enhancement {name} applies to no model"
+        for name in known.enhancements
+        if all(reason and not reason.endswith("not installed") for reason in _reasons(known, name))
+    ]
     if PLAIN not in known.enhancements:
         complaints.append("the enhancement none is missing")
     return complaints + _uncovered(known)
+
+
+def can_learn(model: ModelSpec, data: DataSpec) -> bool:
+    """Tell whether a model can be measured on a data set: it takes its form, and sees the labels that it needs."""
+    return fits(model, data) and (data.labels == "full" or not model.needs_labels)
+
+
+def untold(known: Catalogue, text: str) -> list[str]:
+    """Give the cells of the full suite that a scoreboard in Markdown tells neither as measured, failed nor skipped.
+
+    A row that says `not run` tells nothing. What does not apply to a model is no cell.
+    """
+    parts = _TABLE.split(text)
+    tables = {f"{task}/{data}": body for task, data, body in zip(parts[1::3], parts[2::3], parts[3::3], strict=True)}
+    found = []
+    for name in known.data:
+        data = known.data.get(name)
+        place = f"{data.task}/{data.id}"
+        body = tables.get(place)
+        if body is None:
+            found.append(f"the scoreboard has no table of {place}")
+            continue
+        told = {f"{model} + {more}" for model, more, state in _ROW.findall(body) if state.strip() != "not run"}
+        skipped = {each.strip() for names in _SKIPPED.findall(body) for each in names.split(",")}
+        told |= {each if " + " in each else f"{each} + {PLAIN}" for each in skipped}
+        wanted = [f"{model.name} + {more}" for model, more in _cells_of(known, data)]
+        missing = [each.removesuffix(f" + {PLAIN}") for each in wanted if each not in told]
+        if missing:
+            found.append(f"the scoreboard tells nothing of {place}: {', '.join(missing)}")
+    return found
+
+
+def _cells_of(known: Catalogue, data: DataSpec) -> Iterator[tuple[ModelSpec, str]]:
+    task = known.tasks.get(data.task)
+    for model in map(known.models.get, known.models):
+        if can_learn(model, data):
+            for name in known.enhancements:
+                if not known.enhancements.get(name).applies(Subject(task, data, model)):
+                    yield model, name
+
+
+def _reasons(known: Catalogue, name: str) -> Iterator[str]:
+    """Give for each cell why an enhancement does not apply, "" where it does."""
+    enhancement = known.enhancements.get(name)
+    for data in map(known.data.get, known.data):
+        for model in map(known.models.get, known.models):
+            if can_learn(model, data):
+                yield enhancement.applies(Subject(known.tasks.get(data.task), data, model))
+
+
+def _gone(model: ModelSpec) -> list[str]:
+    """Give the classes of the product (`module:name`) that a model says to measure and that are not there."""
+    found = []
+    for name in model.covers:
+        module, _, attribute = name.partition(":")
+        if not module.startswith(("detect.", "learn.")):
+            continue
+        try:
+            there = hasattr(importlib.import_module(f"watchkeeper.{module}"), attribute)
+        except ModuleNotFoundError:
+            there = False
+        found += [] if there else [name]
+    return found
 
 
 def product() -> list[str]:

@@ -20,6 +20,8 @@ from watchkeeper.datasets.fetch import is_present
 
 PLAIN = "none"
 """The enhancement that changes nothing."""
+ABSENT = "the data set"
+"""How the reason begins that holds for every cell of a data set that is not here."""
 
 
 class Cell(NamedTuple):
@@ -117,7 +119,7 @@ def absence(data: DataSpec, folder: Path) -> str:
     missing = [name for name in data.sources if not is_present(DATA_SETS.get(name), folder)]
     if not missing:
         return ""
-    return f"the data set {', '.join(missing)} is not here; fetch it with `watchkeeper data fetch {missing[0]}`"
+    return f"{ABSENT} {', '.join(missing)} is not here; fetch it with `watchkeeper data fetch {missing[0]}`"
 
 
 def cell_of(known: Catalogue, identifier: str) -> Cell:

@@ -130,8 +130,8 @@ def pairs(first: Mapping[str, Record], second: Mapping[str, Record]) -> list[tup
 
 
 def unpaired(first: Mapping[str, Record], second: Mapping[str, Record]) -> list[Unpaired]:
-    """Give the cells that `pairs` leaves out, by id; none where one is held against one."""
-    if len(first) == len(second) == 1:
+    """Give the cells that `pairs` leaves out, by id; none where a single cell is held against others."""
+    if 1 in (len(first), len(second)):
         return []
     found = []
     for each in sorted({*first, *second}):

@@ -164,7 +164,7 @@ def _show(chosen: Chosen, folders: Folders, *, json: bool) -> None:
         rows = [cells(each, row, columns) for row in each.rows if row.state != SKIPPED]
         for line in laid_out(header(each, columns), rows):
             typer.echo(f"  {line}")
-        for line in grouped((row.reason, row.cell.model.name) for row in each.rows if row.state == SKIPPED):
+        for line in grouped((row.reason, row.cell) for row in each.rows if row.state == SKIPPED):
             typer.echo(f"  skipped, {line}")
 
 
@@ -189,15 +189,18 @@ def report(
     known, cells_ = planned(chosen_of(None, None, None, None, suite), folders)
     tables = board(cells_, folders.out)
     keep_board(known, folders)
-    target.write_text(html_page(tables), encoding="utf-8")
-    typer.echo(f"{target}")
-    if markdown is not None:
-        drawn = write_plots(tables, markdown.with_suffix(""))
-        pictures = {
-            key: [(title, f"{path.parent.name}/{path.name}") for title, path in each] for key, each in drawn.items()
-        }
-        markdown.write_text(markdown_page(tables, pictures), encoding="utf-8")
-        typer.echo(f"{markdown}")
+    try:
+        target.write_text(html_page(tables), encoding="utf-8")
+        typer.echo(f"{target}")
+        if markdown is not None:
+            drawn = write_plots(tables, markdown.with_suffix(""))
+            pictures = {
+                key: [(title, f"{path.parent.name}/{path.name}") for title, path in each] for key, each in drawn.items()
+            }
+            markdown.write_text(markdown_page(tables, pictures), encoding="utf-8")
+            typer.echo(f"{markdown}")
+    except OSError as error:
+        raise WatchkeeperError(f"the report cannot be written: {error}; is there such a folder?") from error
 
 
 @app.command("compare")
@@ -250,14 +253,26 @@ def _tell_comparison(
 
 
 @app.command("audit")
-def audit_all(use: UseOption = None, json: JsonOption = False) -> None:
+def audit_all(
+    scoreboard: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="A report in Markdown that is to tell of every cell.")
+    ] = None,
+    use: UseOption = None,
+    json: JsonOption = False,
+) -> None:
     """Fail when something registered is neither measured in the full suite nor excluded with a reason."""
-    from watchkeeper.bench.audit import audit, product
+    from watchkeeper.bench.audit import audit, product, untold
     from watchkeeper.bench.discover import catalogue
     from watchkeeper.bench.excluded import EXCLUDED
     from watchkeeper.cli.output import write_json
 
-    complaints = audit(catalogue(use or ()))
+    known = catalogue(use or ())
+    complaints = audit(known)
+    if scoreboard is not None:
+        try:
+            complaints += untold(known, scoreboard.read_text(encoding="utf-8"))
+        except (OSError, ValueError) as error:
+            raise WatchkeeperError(f"{scoreboard} cannot be read: {error}") from error
     if json:
         write_json({"registered": product(), "excluded": EXCLUDED, "complaints": complaints})
     else:

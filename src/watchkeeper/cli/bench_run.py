@@ -94,7 +94,7 @@ def tell_skipped(cells: list[Cell]) -> None:
     """Tell the cells that cannot be run, those of one reason together."""
     from watchkeeper.bench.output.words import grouped
 
-    for each in grouped((cell.skipped, cell.model.name) for cell in cells):
+    for each in grouped((cell.skipped, cell) for cell in cells):
         typer.echo(f"skipped, {each}", err=True)
 
 

@@ -47,7 +47,9 @@ def test_cells_are_measured_once_and_shown(known, folders):
     assert "no_such_package_at_all" in page
     assert "<svg" in page
     assert "<script" not in page
+    assert "(toy_absent): needs no_such_package_at_all, which is not installed." in text
     assert "doubles distances only" in text
+    assert "cells: fine-tuning does not apply to the model: it cannot go on" in text
     assert "baseline" in text
 
 

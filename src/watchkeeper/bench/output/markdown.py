@@ -64,7 +64,7 @@ def ran_on(tables: Iterable[Table]) -> list[str]:
 
 def skipped(rows: Iterable[Row]) -> list[str]:
     """Tell the skipped cells, those of one reason together."""
-    told = grouped((row.reason, row.cell.model.name) for row in rows if row.state == SKIPPED)
+    told = grouped((row.reason, row.cell) for row in rows if row.state == SKIPPED)
     return ["", *(f"Skipped, {each}." for each in told)] if told else []
 
 

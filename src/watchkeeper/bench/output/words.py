@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import math
-from collections import Counter
+from collections import defaultdict
 from collections.abc import Iterable, Sequence
 
+from watchkeeper.bench.cells import ABSENT, PLAIN, Cell
 from watchkeeper.bench.output.board import Row, Table
 from watchkeeper.bench.records import DONE
 
@@ -75,11 +76,23 @@ def cells(table: Table, row: Row, metrics: int) -> list[str]:
     return [row.cell.model.name, row.cell.enhancement.name, *told, *cost(row), mark(row)]
 
 
-def grouped(reasons: Iterable[tuple[str, str]]) -> list[str]:
-    """Write (reason, model) pairs with how many cells each reason has, whatever the model.
+def named(cell: Cell) -> str:
+    """Name a cell within its table: the model, and what betters it."""
+    plain = cell.enhancement.name == PLAIN
+    return cell.model.name if plain else f"{cell.model.name} + {cell.enhancement.name}"
 
-    >>> grouped([("it does not apply to a: no", "a"), ("it does not apply to b: no", "b")])
-    ['2 cells: it does not apply to the model: no']
-    """
-    counts = Counter(reason.replace(f" {model}:", " the model:") for reason, model in reasons)
-    return [f"{count} {'cell' if count == 1 else 'cells'}: {reason}" for reason, count in sorted(counts.items())]
+
+def grouped(reasons: Iterable[tuple[str, Cell]]) -> list[str]:
+    """Write each reason with its cells: which, or where it is of a sort of model or of the data set, how many."""
+    found: dict[str, list[str]] = defaultdict(list)
+    applies_not = set()
+    for reason, cell in reasons:
+        general = reason.replace(f" {cell.model.name}:", " the model:")
+        found[general].append(named(cell))
+        if general != reason:
+            applies_not.add(general)
+    told = []
+    for reason, names in sorted(found.items()):
+        which = "" if reason in applies_not or reason.startswith(ABSENT) else f" ({', '.join(sorted(names))})"
+        told.append(f"{len(names)} {'cell' if len(names) == 1 else 'cells'}{which}: {reason}")
+    return told
