@@ -18,7 +18,7 @@ WARMUP_QUICK_S = 25.0
 
 
 def emergencies(faults: Sequence[str], runs: int, warmup_s: float) -> Iterator[Split]:
-    """Give one split with `runs` emergencies of each fault; ids hide the kind of fault from the model."""
+    """Give one split with `runs` emergencies of each fault; ids, which name it, are not shown to the model."""
     items = []
     for at, fault in enumerate(fault for _ in range(runs) for fault in faults):
         ledger = Ledger()

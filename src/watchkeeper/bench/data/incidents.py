@@ -1,4 +1,4 @@
-"""Recorded incidents: PetShop, Sock Shop and Nezha, with windows without a fault, for localization.
+"""Recorded incidents: PetShop and Sock Shop, with windows without a fault, and Nezha's faults, for localization.
 
 Enters: the data sets `petshop`, `rcd_sockshop` and `nezha_trainticket`. Leaves: one split each without a part to learn
 from: rankers are not fitted, and the confidence that `blame` ships was fitted on PetShop and Sock Shop (its order of

@@ -1,7 +1,8 @@
 """Fixes by kubectl: a scenario of a broken cluster as told, and the commands that mend it (ITBench).
 
 Enters: the data set `itbench_sre`. Leaves: folds by kind of fault, so that the kinds asked were not learned from. A
-scenario gives one example for each command that changes something; looking (`get`) is no fix.
+scenario gives one example for each command that changes something; looking (`get`) is no fix. The tasks of k8s_ai_bench
+give no commands to hold an answer to, but programs that look at a cluster afterwards, which the copy here lacks.
 """
 
 from __future__ import annotations
