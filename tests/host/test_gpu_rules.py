@@ -7,7 +7,7 @@ from tests.host.conftest import NOW_NS, answer_of, healthy_gpu
 
 from watchkeeper.host.check import CheckSeverity, CheckStatus
 from watchkeeper.host.gpu import GpuSnapshot, snapshot_from_answer
-from watchkeeper.host.gpu_rules import Patient, fabric_troubles, judge, replays_per_minute_max
+from watchkeeper.host.gpu_rules import Patient, check_throttle, fabric_troubles, judge, replays_per_minute_max
 from watchkeeper.host.thresholds import Thresholds
 from watchkeeper.host.trail import Trail
 
@@ -105,6 +105,25 @@ def test_throttling_that_lasts_ten_minutes_is_critical():
     assert verdicts(walked(often))["gpu.throttle"] is CheckSeverity.CRITICAL
     assert verdicts(walked(seldom))["gpu.throttle"] is CheckSeverity.INFO
     assert verdicts(walked(often[:20]), throttle_reasons=0x8)["gpu.throttle"] is CheckSeverity.WARNING
+
+
+@pytest.mark.parametrize("step_s", [10.0, 60.4, 75.3, 100.2, 120.2, 200.5, 300.5])
+def test_throttling_that_lasts_is_critical_however_often_it_is_looked(step_s):
+    always = [{"throttle_reasons": 0x8}] * (int(900 / step_s) + 1)
+    seldom = [{"throttle_reasons": 0x8 if number == 1 else 0} for number in range(len(always))]
+    if len(always) > 4:
+        assert verdicts(walked(seldom, step_s))["gpu.throttle"] is CheckSeverity.INFO
+    assert verdicts(walked(always, step_s), throttle_reasons=0x8)["gpu.throttle"] is CheckSeverity.CRITICAL
+
+
+@pytest.mark.parametrize("step_s", [10.0, 60.4, 300.5])
+def test_violation_time_since_the_reading_before_warns_however_often_it_is_looked(step_s):
+    values = [{"thermal_violation_ns": 0}] * 3 + [{"thermal_violation_ns": 5_000_000}]
+    trail = walked(values, step_s)
+    gpu = snapshot(**values[-1]).gpus[0]
+    (check,) = check_throttle(Patient(gpu, trail, Thresholds(), NOW_NS))
+    assert check.severity is CheckSeverity.WARNING
+    assert check.evidence[0].startswith("thermal violation of 5.0 ms in the last ")
 
 
 def test_violation_time_within_a_minute_warns():

@@ -24,6 +24,8 @@ _RECOVERY_ACTIONS = {
     5: "recover the IMEX domain", 6: "reset the bus", 7: "reboot the system",
 }  # fmt: skip
 _WEEK_S = 7 * 86_400
+_LONG_S = 540.0
+"""Near enough to ten minutes."""
 _TWO_READINGS = "a rate needs two readings within ten minutes; this is the first"
 
 
@@ -164,23 +166,26 @@ def check_throttle(patient: Patient) -> Iterator[Check]:
         return
     reasons = [name for bit, name in THROTTLE_REASONS.items() if gpu.throttle_reasons & THROTTLE_HARDWARE & bit]
     violations = {
-        name: grown.amount
+        name: grown
         for name in ("power", "thermal")
         if (grown := patient.trail.growth(gpu.id, f"{name}_violation_ns", 60.0)) is not None and grown.amount > 0
     }
-    events = patient.trail.throttle_events(gpu.id)
+    held = patient.trail.throttled(gpu.id)
     most = limits["gpu_throttle_rate_max"]
     seen = ", ".join(gpu.throttles) or "clocks are free"
     told = {
         "device": gpu.id,
         "threshold": f"no hardware slow-down; critical from {most:g} a minute over 10 min",
         "source": f"NVIDIA DCGM health checks; {limits.source('gpu_throttle_rate_max')}",
-        "evidence": tuple(f"{name} violation of {ns / 1e6:.1f} ms in the last 60 s" for name, ns in violations.items()),
+        "evidence": tuple(
+            f"{name} violation of {grown.amount / 1e6:.1f} ms in the last {grown.seconds:.0f} s"
+            for name, grown in violations.items()
+        ),
         "attributes": {"hw.gpu.throttle_reasons": gpu.throttle_reasons, "throttles": gpu.throttles},
     }
     heat = ("look at fans, air flow and inlet temperature", "look at the power supplies and their cables")
-    if events is not None and events.seconds >= 540 and events.amount / (events.seconds / 60) >= most:
-        reason = f"held down at {events.amount:.0f} readings in {events.seconds / 60:.0f} minutes"
+    if held is not None and held.seconds >= _LONG_S and held.per_minute >= most:
+        reason = f"held down at {held.held} of {held.readings} readings in {held.seconds / 60:.0f} minutes"
         yield failed("gpu.throttle", title, seen, reason, actions=heat, **told)
     elif reasons or violations:
         reason = f"the hardware holds the clocks down: {', '.join([*reasons, *violations])}; jobs run slower"

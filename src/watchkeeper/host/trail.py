@@ -19,6 +19,7 @@ from watchkeeper.host.gpu import THROTTLE_HARDWARE, Gpu, GpuSnapshot
 
 TRAIL_SCHEMA_VERSION = 1
 KEEP_S = 600.0
+_SLACK_S = 60.0
 _READINGS_MAX = 720
 
 
@@ -39,6 +40,19 @@ class Growth(NamedTuple):
     def per_second(self) -> float:
         """Give the growth a second."""
         return self.amount / self.seconds if self.seconds > 0 else 0.0
+
+
+class Throttled(NamedTuple):
+    """At how many of so many readings the clocks were held down, and over how many seconds these were."""
+
+    readings: int
+    held: int
+    seconds: float
+
+    @property
+    def per_minute(self) -> float:
+        """Give the events a minute; of readings more than a minute apart each stands for all of its minutes."""
+        return max(self.held / (self.seconds / 60), self.held / self.readings) if self.seconds > 0 else 0.0
 
 
 def counters_of(gpu: Gpu) -> dict[str, float]:
@@ -81,31 +95,33 @@ class Trail:
                 continue
             rows = self._readings.setdefault(gpu.id, deque(maxlen=_READINGS_MAX))
             rows.append(Reading(time_unix_ns, counters_of(gpu)))
-            while rows and rows[0].time_unix_ns < time_unix_ns - int(KEEP_S * 1e9):
+            # One more than the window holds is kept: readings a minute apart never span ten minutes exactly.
+            while rows and rows[0].time_unix_ns < time_unix_ns - int((KEEP_S + _SLACK_S) * 1e9):
                 rows.popleft()
 
     def growth(self, gpu_id: str, counter: str, window_s: float = KEEP_S) -> Growth | None:
-        """Give the growth of a counter over a window; None without two readings of it."""
+        """Give the growth of a counter over a window, or since the reading before where readings are further apart.
+
+        None without two readings of it.
+        """
         rows = [row for row in self._readings.get(gpu_id, ()) if counter in row.counters]
         if len(rows) < 2:
             return None
         start_unix_ns = rows[-1].time_unix_ns - int(window_s * 1e9)
         inside = [row for row in rows if row.time_unix_ns >= start_unix_ns]
         if len(inside) < 2:
-            return None
+            inside = rows[-2:]
         steps = pairwise(inside)
         amount = sum(max(0.0, after.counters[counter] - before.counters[counter]) for before, after in steps)
         return Growth(amount, (inside[-1].time_unix_ns - inside[0].time_unix_ns) / 1e9)
 
-    def throttle_events(self, gpu_id: str, window_s: float = KEEP_S) -> Growth | None:
-        """Count the readings at which the hardware held the clocks down."""
+    def throttled(self, gpu_id: str) -> Throttled | None:
+        """Count the readings at which the hardware held the clocks down; None without two readings."""
         rows = [row for row in self._readings.get(gpu_id, ()) if "throttled" in row.counters]
         if len(rows) < 2:
             return None
-        start_unix_ns = rows[-1].time_unix_ns - int(window_s * 1e9)
-        inside = [row for row in rows if row.time_unix_ns >= start_unix_ns]
-        seconds = (inside[-1].time_unix_ns - inside[0].time_unix_ns) / 1e9
-        return Growth(sum(row.counters["throttled"] for row in inside), seconds)
+        seconds = (rows[-1].time_unix_ns - rows[0].time_unix_ns) / 1e9
+        return Throttled(len(rows), int(sum(row.counters["throttled"] for row in rows)), seconds)
 
     def save(self, path: Path) -> str:
         """Write the trail in the place of an older one; gives "" or why it could not."""
