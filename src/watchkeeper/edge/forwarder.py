@@ -29,6 +29,7 @@ from watchkeeper.store.layout import write_durably
 BATCH_BYTES_MAX = 4 << 20
 PAUSE_MIN_S = 0.25
 PAUSE_MAX_S = 30.0
+FAULT_PAUSE_S = 5.0
 CHECK_EVERY_S = 60.0
 SAVE_EVERY_S = 1.0
 DEAD_LETTERS_MAX = 1000
@@ -76,6 +77,7 @@ class Forwarder:
         self._failures = dict.fromkeys(Signal, 0)
         self._not_before_s = dict.fromkeys(Signal, float("-inf"))
         self._saved_s = float("-inf")
+        self._told_fault = ""
         self.reached: bool | None = None
         self._places = Places(folder / "places.json")
         for signal in Signal:
@@ -125,6 +127,13 @@ class Forwarder:
                 self._fail(f"the agent's own disk fails: {error}")
                 self._spool.make_room()
                 self._stopping.wait(PAUSE_MIN_S)
+            except Exception as error:  # noqa: BLE001 the boundary of a thread: without it nothing is ever forwarded
+                sent = False
+                self._fail(f"forwarding fails: {error!r}")
+                if self._told_fault != repr(error):
+                    self._told_fault = repr(error)
+                    _log.error("forwarding fails and is begun again", exc_info=error)
+                self._stopping.wait(min(FAULT_PAUSE_S, self._pause_max_s))
             if sent:
                 continue
             if self._draining.is_set():

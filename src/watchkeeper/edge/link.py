@@ -66,11 +66,15 @@ class Answer(NamedTuple):
 
 
 class Link:
-    """One connection, kept open."""
+    """One connection, kept open. Raises SettingError for an address or a token that cannot be."""
 
     def __init__(self, centre: Centre) -> None:
         self._centre = centre
         self._parts = centre.parts()
+        if not (centre.token.isascii() and centre.token.isprintable()):
+            raise SettingError(
+                "the token of the centre holds what no token has: a line end, or no ASCII; look at --token"
+            )
         if self._parts.scheme == "http" and not is_loopback(str(self._parts.hostname)):
             _log.warning("%s is not TLS: all that is sent can be read and changed on the way", centre.url)
         self._connection: http.client.HTTPConnection | None = None

@@ -255,8 +255,8 @@ class Spool:
         with self._changed:
             try:
                 state.lane.write([(request.entry, request.key) for request in group])
-            except (OSError, StoreError) as failure:
-                _log.error("%d requests could not be written to the spool and are refused: %s", len(group), failure)
+            except Exception as failure:  # noqa: BLE001 the boundary of a thread: those who wait must get an answer
+                _log.error("%d requests could not be written to the spool and are refused: %r", len(group), failure)
                 state.lane.close()
                 error = DiskNearlyFull(f"the spool cannot be written: {failure}", retry_after_s=self._retry_after_s)
             for request in group:

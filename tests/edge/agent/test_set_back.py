@@ -14,10 +14,10 @@ from tests.receive.running import logs_request
 
 from watchkeeper.edge.counts import Counts, LeftOut
 from watchkeeper.edge.forwarder import Forwarder
-from watchkeeper.edge.link import Centre, Link
+from watchkeeper.edge.link import Answer, Centre, Link
 from watchkeeper.edge.places import Places
 from watchkeeper.edge.spool import Spool
-from watchkeeper.errors import NewerFormat, StoreError
+from watchkeeper.errors import NewerFormat, SettingError, StoreError
 from watchkeeper.signals.signal import Signal
 
 
@@ -104,6 +104,31 @@ def test_an_agent_whose_memory_is_set_back_while_it_runs_begins_a_new_stream(
     again.send(103, 1)
     assert len(centre.wait_for(9)) == 9
     again.stop()
+
+
+def test_a_fault_of_ours_is_told_and_forwarding_goes_on(
+    tmp_path: Path, centre: NearCentre, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    part = Part(tmp_path / "part", centre.url)
+    plain, faults = part.forwarder._link.post, [ValueError("nobody thought of this")] * 3
+
+    def post(signal: Signal, payload: bytes) -> Answer:
+        if faults:
+            raise faults.pop()
+        return plain(signal, payload)
+
+    monkeypatch.setattr(part.forwarder._link, "post", post)
+    part.start()
+    part.send(0, 3)
+    assert len(centre.wait_for(3)) == 3
+    part.stop()
+    assert caplog.text.count("forwarding fails and is begun again") == 1
+
+
+@pytest.mark.parametrize("token", ["wk_ingest_a\n", "wk_ingest_\u00e4"])
+def test_a_token_that_no_header_can_hold_is_told_at_once(token: str) -> None:
+    with pytest.raises(SettingError, match="--token"):
+        Link(Centre("http://127.0.0.1:4318", token=token))
 
 
 def test_entries_keep_the_stream_in_which_they_came(tmp_path: Path) -> None:
