@@ -93,9 +93,17 @@ def test_an_ethernet_port_of_the_same_driver_is_no_infiniband(interface, kinds):
     assert [event.kind for event in kernel_events([line])] == kinds
 
 
-def test_syslog_files_old_and_new_style_are_read_and_other_programs_passed_over(node, monkeypatch):
+@pytest.fixture
+def in_utc(monkeypatch):
     monkeypatch.setenv("TZ", "UTC")
     time.tzset()
+    yield
+    monkeypatch.undo()
+    time.tzset()
+
+
+@pytest.mark.usefixtures("in_utc")
+def test_syslog_files_old_and_new_style_are_read_and_other_programs_passed_over(node):
     (node.root / "dev/kmsg").unlink()
     node.file("/var/log/kern.log", (DATA / "kern.log").read_text())
     log = read_kernel_log(node.machine)
