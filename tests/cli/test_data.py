@@ -45,12 +45,14 @@ def run(capsys, *arguments: str) -> tuple[int, str, str]:
 
 def test_a_set_is_fetched_listed_located_and_verified(capsys, mirror, tmp_path):
     place = str(tmp_path / "data" / "tiny.tar")
-    assert run(capsys, "fetch", "tiny", "--from", str(mirror)) == (0, f"tiny is in {place}\n", "")
+    told = "licence: MIT; cite: no paper; name the repository\n"
+    assert run(capsys, "fetch", "tiny", "--from", str(mirror)) == (0, f"tiny is in {place}\n", told)
     assert run(capsys, "path", "tiny") == (0, f"{place}\n", "")
     assert run(capsys, "verify") == (0, "tiny: ok\n", "")
     status, out, _ = run(capsys, "list", "tiny")
     assert status == 0
     assert "here; licence: MIT" in out
+    assert "cite: no paper" in out
     assert "from a/b @ 01234567: x" in out
     assert "d/a.log" in out
     rows = [json.loads(line) for line in run(capsys, "list", "--json")[1].splitlines()]

@@ -5,6 +5,7 @@ import re
 import pytest
 
 from watchkeeper.datasets.catalogue import DATA_SETS
+from watchkeeper.datasets.citations import CITATIONS, NO_PAPER, citations_of
 from watchkeeper.datasets.fetch import upstream_files
 from watchkeeper.datasets.logs import is_log_set, log_parts, log_set_names
 from watchkeeper.errors import DataSetError, UnknownName
@@ -17,9 +18,15 @@ def test_each_set_says_what_it_is_and_where_it_comes_from(name):
     assert re.fullmatch("[0-9a-f]{64}", data_set.sha256)
     assert data_set.size_bytes > 0
     assert all((data_set.licence, data_set.holds, data_set.tasks, data_set.places))
+    assert data_set.as_dict()["cite"] == list(citations_of(name))
+    assert all(each == NO_PAPER or re.search(r", [^,]+$", each) for each in citations_of(name))
     for place in data_set.places:
         assert re.fullmatch(r"[\w.-]+/[\w.-]+", place.repository)
         assert re.fullmatch(r"([0-9a-f]{8})?", place.commit)
+
+
+def test_whom_to_cite_is_said_of_each_set_and_of_no_other():
+    assert set(CITATIONS) == set(DATA_SETS)
 
 
 def test_no_two_sets_share_a_file_or_a_checksum():

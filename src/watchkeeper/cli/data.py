@@ -23,8 +23,9 @@ def list_sets(
     json: JsonOption = False,
     assignments: SetOption = None,
 ) -> None:
-    """List the data sets: what they hold, their licence, where they come from, whether they are here."""
+    """List the data sets: what they hold, their licence, whom to cite, where they come from, whether they are here."""
     from watchkeeper.datasets.catalogue import DATA_SETS
+    from watchkeeper.datasets.citations import citations_of
     from watchkeeper.datasets.fetch import is_present
     from watchkeeper.datasets.logs import log_set_names
 
@@ -43,6 +44,7 @@ def list_sets(
         typer.echo(f"{data_set.name}  {bytes_text(data_set.size_bytes)}, {here}; licence: {data_set.licence}")
         typer.echo(f"    {data_set.holds}")
         typer.echo(f"    for {', '.join(data_set.tasks)}; from {'; '.join(map(str, data_set.places))}")
+        typer.echo(f"    cite: {'; '.join(citations_of(data_set.name))}")
     if name is None:
         typer.echo(f"\nData sets are looked for in {folder}. To replay as logs: {', '.join(log_set_names())}")
     elif rows[0]["present"]:
@@ -67,11 +69,13 @@ def fetch_set(
     ] = "",
     assignments: SetOption = None,
 ) -> None:
-    """Fetch a data set into the data folder and check it.
+    """Fetch a data set into the data folder and check it; tells its licence and whom to cite.
 
     What was cut off goes on where it stopped; a file with another checksum than the catalogue's is refused and removed.
     Without a mirror, the files come from the public repository, for the sets whose files are known one by one.
     """
+    from watchkeeper.datasets.catalogue import DATA_SETS
+    from watchkeeper.datasets.citations import citations_of
     from watchkeeper.datasets.fetch import fetch
 
     settings = load_settings(assignments)
@@ -85,6 +89,7 @@ def fetch_set(
     if shown:
         typer.echo("", err=True)
     typer.echo(f"{name} is in {paths[0] if len(paths) == 1 else settings.path('data') / name}")
+    typer.echo(f"licence: {DATA_SETS.get(name).licence}; cite: {'; '.join(citations_of(name))}", err=True)
 
 
 @app.command("path")

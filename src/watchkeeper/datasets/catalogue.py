@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from watchkeeper.datasets.citations import citations_of
 from watchkeeper.registry import Registry
 
 
@@ -45,6 +46,7 @@ class DataSet:
             "size_bytes": self.size_bytes,
             "sha256": self.sha256,
             "licence": self.licence,
+            "cite": list(citations_of(self.name)),
             "holds": self.holds,
             "source": [str(place) for place in self.places],
             "tasks": list(self.tasks),
