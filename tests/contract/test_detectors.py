@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import sys
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -102,7 +103,7 @@ CASES = {
 }
 
 
-@pytest.fixture(params=sorted(CASES))
+@pytest.fixture(params=sorted(CASES), scope="module")
 def case(request: pytest.FixtureRequest) -> Case:
     return CASES[request.param]
 
@@ -261,31 +262,198 @@ def _times(batch: pa.RecordBatch) -> tuple[int, int]:
     return int(times.min()), int(times.max())
 
 
-def test_an_earlier_state_takes_over_as_though_no_time_had_passed(case: Case, tmp_path: Path) -> None:
-    """Learn what is normal, keep it, see hours of something else, go back: the same is normal and the same is told."""
-    detector, went_back, expected, gap_s = case.make(), case.make(), case.make(), 4 * 3600
-    start = case.fault - 3
-    quiet, fault = case.batches[:start], case.batches[start : start + 9]
-    for batch in quiet:
+def _learn_all(detector: Detector, batches: list[pa.RecordBatch], seconds: int) -> dict[tuple[str, ...], str]:
+    """Learn the batches as though they had come later, and give what was told: kind, service, subject; its last state.
+
+    The subject of a template that was never seen, and of an operation, is the same whenever it comes.
+    """
+    told = {}
+    for batch in batches:
+        for one in detector.learn(_later(batch, seconds)):
+            told[str(one.kind), one.service, one.subject] = str(one.state)
+    return told
+
+
+def _open(told: dict[str, str]) -> set[str]:
+    return {one for one, state in told.items() if state == "open"}
+
+
+class Life(NamedTuple):
+    """A detector that learned what is quiet, and two that begin with what it knew; what it then saw instead."""
+
+    ran_on: Detector
+    went_back: Detector
+    expected: Detector
+    quiet: list[pa.RecordBatch]
+    fault: list[pa.RecordBatch]
+
+    @property
+    def usual(self) -> list[pa.RecordBatch]:
+        """Give the last of what is quiet."""
+        return self.quiet[-8:]
+
+
+GAP_S = 4 * 3600
+
+
+def _learned(detector: Detector) -> list[tuple[object, ...]]:
+    """Give how far learning has come; for those that are learned, the time since is told, seen or not."""
+    return [
+        (one.service, one.state, one.lines, pytest.approx(one.learned_s, abs=1.0) if one.state == "warming" else None)
+        for one in detector.learning()
+    ]
+
+
+def _tens(batches: list[pa.RecordBatch]) -> int:
+    """Give the seconds that batches last, up to the next ten."""
+    return -(-(_times(batches[-1])[1] - _times(batches[0])[0]) // 10**10) * 10
+
+
+@pytest.fixture(scope="module")
+def quiet_state(case: Case, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Keep what is learned of all that is quiet."""
+    folder, detector = tmp_path_factory.mktemp("quiet"), case.make()
+    for batch in case.batches[: case.fault - 3]:
         detector.learn(batch)
-    detector.save(tmp_path)
-    span_s = -(-(_times(fault[-1])[1] - _times(fault[0])[0]) // 10**10) * 10
+    detector.save(folder)
+    return folder
+
+
+@pytest.fixture
+def life(case: Case, quiet_state: Path) -> Life:
+    detectors = case.make(), case.make(), case.make()
+    for detector in detectors:
+        detector.load(quiet_state)
+    start = case.fault - 3
+    return Life(*detectors, case.batches[:start], case.batches[start : start + 9])
+
+
+def test_an_earlier_state_takes_over_as_though_no_time_had_passed(life: Life) -> None:
+    """Learn what is normal, keep it, see hours of something else, go back: the same is normal and the same is told."""
+    quiet_s, fault_s = _tens(life.usual), _tens(life.fault)
     told: dict[str, str] = {}
     for again in range(4, 0, -1):
-        for batch in fault:
-            told.update({one.id: str(one.state) for one in detector.learn(_later(batch, gap_s - again * span_s))})
+        for batch in life.fault:
+            moved = _later(batch, GAP_S - again * fault_s)
+            told.update({one.id: str(one.state) for one in life.ran_on.learn(moved)})
+    closed = {one.id: str(one.state) for one in life.went_back.take_over(life.ran_on)}
+    assert closed == dict.fromkeys(_open(told), "closed")
+    assert _learned(life.went_back) == _learned(life.expected), "nothing is learned from the time between"
+    # What had been gathered and not yet judged is of the fault, and is judged now.
+    first = _learn_all(life.went_back, life.usual, GAP_S + quiet_s)
+    _learn_all(life.expected, life.usual, quiet_s)
+    then = _learn_all(life.expected, life.fault, quiet_s)
+    assert {*first} <= {*then}
+    again = _learn_all(life.went_back, life.fault, GAP_S + quiet_s)
+    assert again == then
+    assert then
+
+
+def test_what_was_usual_before_is_told_of_by_nobody_after(life: Life) -> None:
+    """The state that ran on had come to take the fault for usual, and saw something usual at last."""
+    quiet_s, fault_s = _tens(life.usual), _tens(life.fault)
+    for again in range(4, 0, -1):
+        _learn_all(life.ran_on, life.fault, GAP_S - quiet_s - again * fault_s)
+    _learn_all(life.ran_on, life.usual, GAP_S)
+    life.went_back.take_over(life.ran_on)
+    assert _learn_all(life.went_back, life.usual, GAP_S + quiet_s) == {}
+    _learn_all(life.expected, life.usual, quiet_s)
+    assert _learned(life.went_back) == _learned(life.expected)
+    told, then = (
+        _learn_all(one, life.fault, seconds)
+        for one, seconds in ((life.went_back, GAP_S + quiet_s), (life.expected, quiet_s))
+    )
+    assert told == then
+    assert then
+
+
+def test_what_another_knew_under_other_numbers_is_taken_over(life: Life, case: Case) -> None:
+    """It met the same things in another order, as after its state was lost."""
+    other, quiet_s = case.make(), _tens(life.usual)
+    first, *rest = life.usual
+    other.learn(_later(first.take(np.arange(first.num_rows)[::-1]), GAP_S))
+    _learn_all(other, rest, GAP_S)
+    life.went_back.take_over(other)
+    assert _learn_all(life.went_back, life.usual, GAP_S + quiet_s) == {}
+    _learn_all(life.expected, life.usual, quiet_s)
+    told = _learn_all(life.went_back, life.fault, GAP_S + quiet_s)
+    assert told == _learn_all(life.expected, life.fault, quiet_s)
+    assert told
+
+
+def test_a_state_that_was_still_learning_goes_on_learning(case: Case, tmp_path: Path) -> None:
+    """Hours that it did not see are no warm-up: it judges nothing before it has learned as long as any other."""
+    ran_on, went_back, expected = case.make(), case.make(), case.make()
+    begun, rest = case.batches[:4], case.batches[4 : case.fault - 3]
+    for batch in begun:
+        ran_on.learn(batch)
+    ran_on.save(tmp_path)
     went_back.load(tmp_path)
     expected.load(tmp_path)
-    closed = {one.id: str(one.state) for one in went_back.take_over(detector)}
-    assert closed == {one: "closed" for one, state in told.items() if state == "open"}
-    assert [(one.service, one.state) for one in went_back.learning()] == [
-        (one.service, one.state) for one in expected.learning()
-    ]
-    then = {(one.kind, one.service) for batch in fault for one in expected.learn(batch)}
-    usual = quiet[-8:]
-    later = gap_s + 10 + (_times(usual[-1])[1] - _times(usual[0])[0]) // 10**10 * 10
-    found = {(one.kind, one.service) for batch in usual for one in went_back.learn(_later(batch, later))}
-    # What had been gathered and not yet judged is of the fault, and is judged now.
-    assert found <= then, "what was normal when it was learned is normal again, and nothing is missing"
-    assert {(one.kind, one.service) for batch in fault for one in went_back.learn(_later(batch, later))} >= then
-    assert then
+    for batch in case.batches[: case.fault - 3]:
+        ran_on.learn(_later(batch, GAP_S))
+    went_back.take_over(ran_on)
+    assert {one.state for one in went_back.learning()} == {"warming"}
+    assert _learned(went_back) == _learned(expected)
+    begin_s = GAP_S + _tens(rest)
+    warming: dict[Detector, Counter[str]] = {went_back: Counter(), expected: Counter()}
+    for batch in rest:
+        for one, seconds in ((went_back, begin_s), (expected, 0)):
+            warming[one].update(state.service for state in one.learning() if state.state == "warming")
+            one.learn(_later(batch, seconds))
+    assert {one.state for one in went_back.learning()} == {"watching"}
+    batch_s = (_times(rest[1])[0] - _times(rest[0])[0]) / 1e9
+    for service, batches in warming[expected].items():
+        assert abs(warming[went_back][service] - batches) * batch_s <= 12.0, "to the window"
+        assert batches >= 2
+
+
+def test_a_state_that_took_over_can_be_kept(life: Life, case: Case, tmp_path: Path) -> None:
+    told: dict[str, str] = {}
+    for batch in life.fault:
+        told.update({one.id: str(one.state) for one in life.ran_on.learn(_later(batch, GAP_S))})
+        if _open(told):
+            break
+    closed = life.went_back.take_over(life.ran_on)
+    assert {one.id: str(one.state) for one in closed} == dict.fromkeys(_open(told), "closed")
+    assert closed
+    life.went_back.save(tmp_path / "again")
+    other = case.make()
+    other.load(tmp_path / "again")
+    later_s = GAP_S + _tens(life.fault)
+    for batch in (*life.usual, *life.fault):
+        moved = _later(batch, later_s)
+        np.testing.assert_array_equal(other.score(moved), life.went_back.score(moved))
+        assert other.learn(moved) == life.went_back.learn(moved)
+    assert other.learning() == life.went_back.learning()
+
+
+def test_what_was_open_when_a_state_was_kept_is_told_of_no_more(life: Life, case: Case, tmp_path: Path) -> None:
+    """It was closed long ago by the state that ran on."""
+    told: dict[str, str] = {}
+    for batch in life.fault:
+        told.update({one.id: str(one.state) for one in life.ran_on.learn(batch)})
+        if _open(told):
+            break
+    assert _open(told)
+    life.ran_on.save(tmp_path / "open")
+    other = case.make()
+    other.load(tmp_path / "open")
+    fault_s, usual_s = _tens(life.fault), _tens(life.usual)
+    for batch in life.usual:
+        life.ran_on.learn(_later(batch, GAP_S))
+    closed = [one.id for one in other.take_over(life.ran_on)]
+    later = [one for batch in life.usual for one in other.learn(_later(batch, GAP_S + usual_s))]
+    later += other.flush(_times(life.usual[-1])[1] + (GAP_S + usual_s + fault_s + 300) * 10**9)
+    assert not {*told} & {*closed, *(one.id for one in later)}
+
+
+def test_nothing_is_taken_over_from_one_that_knows_nothing_or_is_behind(life: Life, case: Case) -> None:
+    assert life.went_back.take_over(case.make()) == []
+    behind = case.make()
+    behind.learn(case.batches[0])
+    assert life.went_back.take_over(behind) == []
+    assert _learned(life.went_back) == _learned(life.expected)
+    told = _learn_all(life.went_back, life.fault, 0)
+    assert told == _learn_all(life.expected, life.fault, 0)
+    assert told
