@@ -54,6 +54,22 @@ def test_metrics_have_the_names_and_labels_of_the_dcgm_exporter(sick):
     assert states == {"healthy": 0, "warning": 0, "critical": 1, "unknown": 0}
 
 
+def test_an_xid_that_nobody_could_tell_is_unknown_and_not_zero(gpu_node, settings):
+    (gpu_node.root / "dev/kmsg").unlink()
+    gpu_node.nvml(answer_of(healthy_gpu(0), healthy_gpu(1, events_watched=True)))
+    health = look(gpu_node, settings)
+    found = [
+        (check.status.value, check.reason) for each in health.gpus for check in each.checks if check.id == "gpu.xid"
+    ]
+    assert found == [
+        ("skipped", "neither the kernel's log nor the driver's events can be read: unknown, not zero"),
+        ("ok", ""),
+    ]
+    lines = [line for line in exposition(health).splitlines() if line.startswith("DCGM_FI_DEV_XID_ERRORS{")]
+    assert [line.rpartition(" ")[2] for line in lines] == ["0"]
+    assert 'gpu="1"' in lines[0]
+
+
 def test_what_was_not_read_is_left_out_and_not_zero(sick):
     text = exposition(sick)
     assert "DCGM_FI_DEV_MEMORY_TEMP" not in text

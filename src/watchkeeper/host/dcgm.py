@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from typing import NamedTuple
 
+from watchkeeper.host.check import CheckStatus
 from watchkeeper.host.gpu import Gpu
 from watchkeeper.host.survey import GpuHealth, HealthState, HostHealth
 
@@ -124,8 +125,10 @@ METRICS: tuple[Metric, ...] = (
 )  # fmt: skip
 
 
-def last_xid(health: GpuHealth) -> float:
-    """Give the code of the last open XID, 0 for none, as DCGM_FI_DEV_XID_ERRORS does."""
+def last_xid(health: GpuHealth) -> float | None:
+    """Give the code of the last open XID, 0 for none, as DCGM_FI_DEV_XID_ERRORS does; None where nobody tells any."""
+    if any(check.id == "gpu.xid" and check.status is CheckStatus.SKIPPED for check in health.checks):
+        return None
     xids = [each for each in health.conditions if each.kind == "xid"]
     return float(max(xids, key=lambda each: each.last_unix_ns).code) if xids else 0.0
 
@@ -151,7 +154,7 @@ def exposition(health: HostHealth) -> str:
             (labels(health, each.gpu), value) for each in health.gpus if (value := metric.read(each.gpu)) is not None
         ]
         _family(lines, metric.name, metric.type, metric.help, samples)
-    xids = [(labels(health, each.gpu), last_xid(each)) for each in health.gpus]
+    xids = [(labels(health, each.gpu), xid) for each in health.gpus if (xid := last_xid(each)) is not None]
     _family(lines, "DCGM_FI_DEV_XID_ERRORS", "gauge", "The last open XID, 0 for none.", xids)
     states = [
         ({**labels(health, each.gpu), "state": state.value}, float(each.state is state))

@@ -23,6 +23,7 @@ from watchkeeper.host.check import (
     failed,
     passed,
     rfc3339,
+    skipped,
     timed,
     unknown,
     worst,
@@ -31,7 +32,7 @@ from watchkeeper.host.gpu import Gpu, GpuSnapshot
 from watchkeeper.host.gpu_rules import Patient, judge
 from watchkeeper.host.history import Condition, History
 from watchkeeper.host.kernel_events import KernelEvent, kernel_events, nvml_event, pci_key
-from watchkeeper.host.kernel_log import KernelFollower, KernelLine
+from watchkeeper.host.kernel_log import KernelFollower, KernelLine, KernelLog
 from watchkeeper.host.machine import Machine
 from watchkeeper.host.pci import nvidia_gpus, pci_devices
 from watchkeeper.host.thresholds import Thresholds
@@ -201,7 +202,7 @@ class Survey:
         stuck = host_health.stuck_processes(machine)
         self.trail.count_stuck([each.key for each in stuck])
         conditions = self.history.conditions(machine.boot_id, since_application_s=APPLICATION_FAULT_S)
-        gpus = tuple(self._judge(gpu, conditions, now_unix_ns) for gpu in snapshot.gpus)
+        gpus = tuple(self._judge(gpu, conditions, log, now_unix_ns) for gpu in snapshot.gpus)
         drops = [each for each in conditions if each.kind == "infiniband_link_down"]
         checks = timed(
             chain(
@@ -246,12 +247,12 @@ class Survey:
             for name, grown in self.trail.new_drops(counted).items()
         )  # fmt: skip
 
-    def _judge(self, gpu: Gpu, conditions: list[Condition], now_unix_ns: int) -> GpuHealth:
+    def _judge(self, gpu: Gpu, conditions: list[Condition], log: KernelLog, now_unix_ns: int) -> GpuHealth:
         mine = tuple(each for each in conditions if each.kind in _GPU_KINDS and each.device in self._names(gpu))
         checks = judge(Patient(gpu, self.trail, self._limits, now_unix_ns))
         checks += [host_health.condition_check(each, "gpu.xid", gpu.id, _xid_title(each)) for each in mine]
         if not mine:
-            checks.append(passed("gpu.xid", "GPU errors (XID)", "none is open", device=gpu.id))
+            checks.append(_no_xid(gpu, log))
         grave = worst(checks)
         state = _STATES[grave]
         reasons = [f"{check.title}: {check.reason}" for check in checks if check.severity is grave]
@@ -286,6 +287,15 @@ class Survey:
         trouble = self.trail.save(self._trail_file) if self._trail_file else ""
         for text in filter(None, (trouble, self.history.trouble)):
             yield unknown("host.history", "History", text, observed="not kept")
+
+
+def _no_xid(gpu: Gpu, log: KernelLog) -> Check:
+    """Say that no XID is open, if anybody would have told one."""
+    title = "GPU errors (XID)"
+    if log.source or gpu.events_watched:
+        return passed("gpu.xid", title, "none is open", device=gpu.id)
+    reason = "neither the kernel's log nor the driver's events can be read: unknown, not zero"
+    return skipped("gpu.xid", title, reason, device=gpu.id)
 
 
 def _xid_title(condition: Condition) -> str:
