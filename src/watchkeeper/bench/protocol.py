@@ -10,6 +10,7 @@ from __future__ import annotations
 import dataclasses
 import time
 from collections.abc import Callable, Iterator, Sequence
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -66,7 +67,7 @@ def run_split(make: Callable[[], Model], split: Split, form: Form, seed: int) ->
     model = make()
     examples = Examples(split)
     begun_s = time.perf_counter()
-    model.fit(examples, Context(seed, split.facts))
+    model.fit(examples, Context(seed, MappingProxyType(frozen(dict(split.facts)))))
     examples.close()
     fit_s = time.perf_counter() - begun_s
     begun_s = time.perf_counter()

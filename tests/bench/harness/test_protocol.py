@@ -21,7 +21,7 @@ def split(*, labelled=False):
         (Item("b", rows[2:4], label), Item("c", rows[4:], label)),
         (Item("v", rows[:2] + 0.5, label),),
         labelled=labelled,
-        facts={"budget": 0.5},
+        facts={"budget": 0.5, "known": np.zeros(2)},
     )
 
 
@@ -59,6 +59,16 @@ def test_what_is_given_holds_no_truth():
     assert all(type(given) is np.ndarray and given.shape == (2, 2) for given in model.given)
 
 
+class Noting(Watching):
+    def fit(self, examples, context):
+        context.facts["budget"] = 0.9
+
+
+class Rewriting(Watching):
+    def fit(self, examples, context):
+        context.facts["known"][0] = 7.0
+
+
 class Twice(Watching):
     def fit(self, examples, context):
         list(examples)
@@ -80,7 +90,10 @@ class Writing(Watching):
         return given.sum(axis=1)
 
 
-@pytest.mark.parametrize(("model", "error"), [(Twice, Peeked), (Keeping, Peeked), (Writing, ValueError)])
+@pytest.mark.parametrize(
+    ("model", "error"),
+    [(Twice, Peeked), (Keeping, Peeked), (Writing, ValueError), (Noting, TypeError), (Rewriting, ValueError)],
+)
 def test_peeking_fails(model, error):
     with pytest.raises(error):
         run_split(model, split(), FORM, 0)

@@ -55,10 +55,8 @@ def html_page(tables: Sequence[Table]) -> str:
 def _section(table: Table) -> str:
     count = len(table.metrics)
     rows = [row for row in table.rows if row.state != SKIPPED]
-    body = "".join(
-        f'<tr class="{_class(row)}">{"".join(f"<td>{escape(each)}</td>" for each in cells(table, row, count))}</tr>'
-        for row in rows
-    )
+    told = [(row, "".join(f"<td>{escape(each)}</td>" for each in cells(table, row, count, count))) for row in rows]
+    body = "".join(f'<tr class="{_class(row)}">{text}</tr>' for row, text in told)
     head = "".join(f'<th scope="col">{escape(each)}</th>' for each in header(table, count))
     about = f"{table.data.about}. Judged by {table.headline.name}: {table.headline.about}."
     return "".join(

@@ -66,11 +66,11 @@ def header(table: Table, metrics: int) -> list[str]:
     return ["model", "enhancement", *names, "seconds", "memory", "model size", ""]
 
 
-def cells(table: Table, row: Row, metrics: int) -> list[str]:
-    """Write a row."""
+def cells(table: Table, row: Row, metrics: int, intervals: int = 2) -> list[str]:
+    """Write a row; the first `intervals` metrics with their interval."""
     figures = row.record["figures"] if row.record and row.state == DONE else {}
     told = [
-        interval(figures.get(metric.name)) if at < 2 else number((figures.get(metric.name) or [None])[0])
+        interval(figures.get(metric.name)) if at < intervals else number((figures.get(metric.name) or [None])[0])
         for at, metric in enumerate(table.metrics[:metrics])
     ]
     return [row.cell.model.name, row.cell.enhancement.name, *told, *cost(row), mark(row)]
