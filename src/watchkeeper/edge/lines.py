@@ -25,7 +25,7 @@ from watchkeeper.errors import DataSetError, WatchkeeperError
 LINE_BYTES_MAX = 256 * 1024
 CHUNK_BYTES = 256 * 1024
 BATCH_LINES = 1000
-_MAGIC_BYTES = 6
+MAGIC_BYTES = 6
 
 
 @dataclass
@@ -142,11 +142,20 @@ _COMPRESSIONS: tuple[tuple[bytes, str, Callable[[BinaryIO], BinaryIO]], ...] = (
 def decompressed(stream: BinaryIO) -> tuple[BinaryIO, str]:
     """Look at the first bytes of a stream and give it decompressed, with the name of the compression or `plain`."""
     buffered = stream if isinstance(stream, io.BufferedReader) else io.BufferedReader(cast(io.RawIOBase, stream))
-    head = buffered.peek(_MAGIC_BYTES)[:_MAGIC_BYTES]
-    for magic, name, opener in _COMPRESSIONS:
-        if head.startswith(magic):
+    found = compression_of(buffered.peek(MAGIC_BYTES)[:MAGIC_BYTES])
+    for _, name, opener in _COMPRESSIONS:
+        if name == found:
             return opener(cast(BinaryIO, buffered)), name
     return cast(BinaryIO, buffered), "plain"
+
+
+def compression_of(head: bytes) -> str:
+    """Name the compression of what begins so, by its first MAGIC_BYTES; `plain` for none.
+
+    >>> compression_of(b"\\x1f\\x8b\\x08"), compression_of(b"a line")
+    ('gzip', 'plain')
+    """
+    return next((name for magic, name, _ in _COMPRESSIONS if head.startswith(magic)), "plain")
 
 
 def open_bytes(path: str) -> BinaryIO:

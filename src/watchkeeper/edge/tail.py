@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from watchkeeper.edge.formats import FORMATS
-from watchkeeper.edge.lines import LineReader
+from watchkeeper.edge.lines import MAGIC_BYTES, LineReader, compression_of
 from watchkeeper.edge.otlp import encode_logs
 from watchkeeper.edge.parser import LogParser, Shape, find_shape
 from watchkeeper.edge.record import Record
@@ -87,6 +87,7 @@ class _Followed:
         self.gone_s: float | None = None
         self._descriptor = descriptor
         self._sample: list[str] = []
+        self._compressed = False
         self._last_unix_ns = known.reading.last_unix_ns
         self._since_s: float | None = None
         self._size = 0
@@ -108,6 +109,11 @@ class _Followed:
         size = self.size()
         if size < self.place:
             self.place = self.upto = 0
+        if self.place == 0 and size:
+            self._compressed = compression_of(os.pread(self._descriptor, MAGIC_BYTES, 0)) != "plain"
+        if self._compressed:
+            # A rotated file that was put away: its lines were read before.
+            self.place = self.upto = size
         if size == self.place:
             self._since_s = None
             return self.place

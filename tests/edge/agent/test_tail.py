@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import gzip
 import json
 import os
 import time
@@ -107,6 +108,20 @@ def test_a_renamed_file_is_read_to_its_end_and_the_new_one_from_its_start(follow
     write(file, "four")
     file.rename(follower.folder / "away")
     assert follower.settle() == ["four"], "one that left the pattern is read to its end too"
+
+
+def test_a_rotated_file_that_is_compressed_is_not_read_again(follower: Follower) -> None:
+    file, packed = follower.folder / "app.log", follower.folder / "app.log.1.gz"
+    write(file, "one", "two")
+    assert follower.settle() == ["one", "two"]
+    data = gzip.compress(file.read_bytes())
+    for part in (data[:10], data[10:]):
+        with packed.open("ab") as opened:
+            opened.write(part)
+        assert follower.settle() == []
+    file.unlink()
+    write(file, "three")
+    assert follower.settle() == ["three"]
 
 
 def test_a_truncated_file_is_read_from_its_start(follower: Follower) -> None:
