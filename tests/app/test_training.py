@@ -174,9 +174,27 @@ def test_a_refusal_leaves_the_list_as_it_was_and_an_emptied_list_is_not_trained(
     assert training.watchlists.get().chosen == ()
 
 
-def test_odd_parameters_are_told(start: Callable[..., Training]) -> None:
+@pytest.mark.parametrize(
+    ("parameters", "told"),
+    [
+        ({"epoch": 3}, "no parameter of training 'epoch'; there are: batch, "),
+        ({"epochs": "three"}, "epochs = 'three' is no whole number above 0"),
+        ({"batch": 0}, "batch = 0 is no whole number above 0"),
+        ({"epochs": True}, "epochs = True"),
+        ({"steps_max": 1.5}, "steps_max = 1.5 is no whole number"),
+        ({"rate": -0.1}, "rate = -0.1 is no number above 0 to 1"),
+        ({"rate": float("nan")}, "rate = nan"),
+        ({"seed": -1}, "seed = -1 is no whole number from 0"),
+    ],
+)
+def test_odd_parameters_are_refused(start: Callable[..., Training], parameters: dict[str, Any], told: str) -> None:
     training = start()
-    failed = ended(training, training.begin(workloads=[CART], parameters={"epoch": 3}))
-    assert failed.reason.startswith("there is no parameter of training 'epoch'; there are: batch, ")
+    with pytest.raises(QueryError, match=told):
+        training.begin(workloads=[CART], parameters=parameters)
+    assert training.jobs.list() == []
+
+
+def test_a_range_that_is_none_is_refused(start: Callable[..., Training]) -> None:
+    training = start()
     with pytest.raises(QueryError):
         training.begin(workloads=[CART], from_unix_ns=2, until_unix_ns=1)

@@ -51,7 +51,15 @@ def test_begin_list_show_cancel(server: LiveServer) -> None:
     assert (cancelled["status"], cancelled["reason"]) == ("cancelled", "cancelled by ann: not now")
     assert server.client.post(f"{JOBS}/{job['id']}/cancel", json={}).status_code == 409
     assert server.client.get(f"{JOBS}/odd").status_code == 404
-    assert server.client.post(JOBS, json={"from": "yesterday-ish"}).status_code == 400
+    for odd in (
+        {"from": "yesterday-ish"},
+        {"workloads": [CART], "parameters": {"batch": 0}},
+        {"workloads": [{**CART, "namespace": " "}]},
+        {"workloads": [{**CART, "deploy": "cart"}]},
+    ):
+        refused = server.client.post(JOBS, json=odd)
+        assert refused.status_code in {400, 422}, refused.text
+    assert len(server.client.get(JOBS).json()["items"]) == 1
 
 
 def test_an_empty_watchlist_is_told(server: LiveServer) -> None:

@@ -29,6 +29,7 @@ from watchkeeper.training.exclusions import Exclusion, exclusions_of
 from watchkeeper.training.job import Status
 from watchkeeper.training.job_folder import JobFolder
 from watchkeeper.training.jobs import Job, Jobs, JobSpec, Limits, Published
+from watchkeeper.training.parameters import read_parameters
 from watchkeeper.training.watchlist import DEFAULT, Watchlists, checked
 from watchkeeper.training.workloads import Workload
 
@@ -193,6 +194,7 @@ class _LogWork:
         checked_name(spec.name)
         if spec.kind != LOGS:
             raise QueryError(f"there is no kind of training job {spec.kind!r}; there is: {LOGS}")
+        read_parameters(spec.parameters)
         require_learning()
 
     def prepare(self, job: Job, folder: JobFolder) -> None:

@@ -7,6 +7,8 @@ from typing import Any, Literal
 from pydantic import Field
 
 from watchkeeper.gateway.models import Shape, UnixNs
+from watchkeeper.training.requests import WorkloadItem
+from watchkeeper.training.watchlist import WORKLOADS_MAX
 
 StageText = Literal["fetching data", "train", "evaluate", "save"]
 StatusText = Literal["training", "completed", "training failed", "cancelled"]
@@ -72,8 +74,8 @@ class StartRequest(Shape):
     """What to train from."""
 
     watchlist: str = Field("default", max_length=100)
-    workloads: list[JobWorkload] | None = Field(
-        None, max_length=10_000, description="Those of the watchlist when left out."
+    workloads: list[WorkloadItem] | None = Field(
+        None, max_length=WORKLOADS_MAX, description="Those of the watchlist when left out."
     )
     start: str = Field("", alias="from", max_length=100, description="Begin of the range; as in the lists.")
     end: str = Field("", alias="to", max_length=100, description="End of the range; now when left out.")

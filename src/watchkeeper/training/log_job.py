@@ -9,23 +9,23 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Mapping, Sequence
-from dataclasses import fields
 from datetime import UTC, datetime
 from typing import Any, NamedTuple
 
 import numpy as np
 
-from watchkeeper.errors import NotFound, QueryError, StoreError
+from watchkeeper.errors import NotFound, StoreError
 from watchkeeper.learn import framework
 from watchkeeper.learn.checkpoints import FILE as CHECKPOINT_FILE
 from watchkeeper.learn.line_counts import LineCounts, has_failure_words
-from watchkeeper.learn.log_model import TRAINING, LogModel
+from watchkeeper.learn.log_model import LogModel
 from watchkeeper.learn.training import Progress, Training
 from watchkeeper.models.files import checksum
 from watchkeeper.training.ahead import Ahead
 from watchkeeper.training.exclusions import Excluded
 from watchkeeper.training.job import JobSpec, Stage, spec_from_dict
 from watchkeeper.training.job_folder import JobFolder
+from watchkeeper.training.parameters import read_parameters
 from watchkeeper.training.promotion import Held, Quality, judge, quality
 from watchkeeper.training.reading import Account, Reader, Selection
 from watchkeeper.training.reporter import Reporter
@@ -55,7 +55,7 @@ class Fetched(NamedTuple):
 def run(folder: JobFolder, job: Mapping[str, Any], reporter: Reporter) -> dict[str, Any]:
     """Do the job; gives the content of result.json. Raises WatchkeeperError, OSError."""
     spec = spec_from_dict(job["spec"])
-    training, seed = _training(spec.parameters)
+    training, seed = read_parameters(spec.parameters)
     reporter.plan(Stage.FETCHING, int(job["rows"]))
     reporter.begin(Stage.FETCHING)
     ahead = Ahead(reporter, training, models=2 if folder.previous.is_dir() else 1, evaluated_max=EVALUATED_MAX)
@@ -122,15 +122,6 @@ def run(folder: JobFolder, job: Mapping[str, Any], reporter: Reporter) -> dict[s
         "device": place,
         "sha256": sha256,
     }
-
-
-def _training(parameters: Mapping[str, Any]) -> tuple[Training, int]:
-    known = {each.name for each in fields(Training)}
-    odd = set(parameters) - known - {"seed"}
-    if odd:
-        raise QueryError(f"there is no parameter of training {min(odd)!r}; there are: {', '.join(sorted(known))}, seed")
-    chosen = {**vars(TRAINING), **{name: value for name, value in parameters.items() if name != "seed"}}
-    return Training(**chosen), int(parameters.get("seed", 0))
 
 
 def _fetched(folder: JobFolder, job: Mapping[str, Any], spec: JobSpec, reporter: Reporter, ahead: Ahead) -> Fetched:

@@ -15,7 +15,6 @@ from watchkeeper.gateway.shapes import JsonResponse, times_as_text
 from watchkeeper.gateway.sse import POLL_S, Event, Events
 from watchkeeper.store.reads.times import parse_range
 from watchkeeper.training.jobs import Job
-from watchkeeper.training.workloads import Workload
 
 router = APIRouter(prefix="/api/v1/training/jobs", tags=["training"])
 
@@ -41,7 +40,7 @@ async def start_job(gateway: Parts, request: models.StartRequest) -> Response:
         within = parse_range(request.start, request.end, gateway.now_unix_ns())
         span = {"from_unix_ns": within.from_unix_ns, "until_unix_ns": within.to_unix_ns - 1}
     chosen = request.workloads
-    workloads = None if chosen is None else [Workload(w.cluster_id, w.namespace, w.deployment) for w in chosen]
+    workloads = None if chosen is None else [each.workload() for each in chosen]
     job = await gateway.work.queries.run(
         gateway.keeper.training.begin, request.watchlist, workloads, parameters=request.parameters, **span
     )
