@@ -146,6 +146,9 @@ def test_the_command_line(tmp_path: Path) -> None:
     assert shown.exit_code == 0
     assert "CN=collector-1" in shown.output
     assert "8 days left" in shown.output
+    wrong = run.invoke(app, ["init", "--folder", f"{folder}-2", "--name", "https://watch.example"])
+    assert "'https://watch.example' is neither a host name nor an IP address" in str(wrong.exception)
+    assert not (tmp_path / "certs-2").exists(), "nothing is left half made"
     again = run.invoke(app, ["init", "--folder", folder])
     assert isinstance(again.exception, CertificateError)
     empty = run.invoke(app, ["show", "--folder", str(tmp_path / "none")])

@@ -33,12 +33,13 @@ def init(
     """Make a private authority and a certificate for this server, and print the settings that use them."""
     import socket
 
-    from watchkeeper.receive.certs import init_authority, issue
+    from watchkeeper.receive.certs import check_names, init_authority, issue
     from watchkeeper.receive.certs import revoke as revoke_certificates
 
     place = _folder(folder)
-    authority = init_authority(place, days=days)
     reached_by = ["localhost", "127.0.0.1", "::1", socket.gethostname(), *(names or [])]
+    check_names(reached_by)
+    authority = init_authority(place, days=days)
     server = issue(place, SERVER_NAME, server=True, names=reached_by)
     typer.echo(f"The authority is {authority.certificate}; give it to the clients, and keep {authority.key.name} here.")
     typer.echo(f"The server is valid for {', '.join(dict.fromkeys(reached_by))}. Settings, for watchkeeper.toml:")

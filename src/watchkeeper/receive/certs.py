@@ -29,6 +29,7 @@ LEAF_DAYS = 825
 """The longest that Apple's and others' clients accept of a private authority."""
 CLOCK_SKEW = timedelta(hours=1)
 
+_HOST_NAME = re.compile(r"(?:\*\.)?[A-Za-z0-9_][A-Za-z0-9_.-]*")
 _FILE_NAME = re.compile(r"[A-Za-z0-9*][A-Za-z0-9._@*-]{0,63}")
 
 
@@ -86,6 +87,12 @@ def issue(
         raise CertificateError(f"{REVOKED_FILE} is the revocation list; name the certificate otherwise than {name!r}")
     certificate, key = _sign(folder, name, server=server, names=names, days=days, now=now)
     return _write(folder, name, certificate, key)
+
+
+def check_names(names: Sequence[str]) -> None:
+    """Raise CertificateError for a name that no certificate can carry, before anything is made."""
+    for name in names:
+        _general_name(name)
 
 
 def renew(folder: Path, name: str, *, days: int = LEAF_DAYS, now: datetime | None = None) -> CertificateFiles:
@@ -243,7 +250,11 @@ def _general_name(text: str) -> x509.GeneralName:
     except ValueError:
         pass
     try:
-        return x509.RFC822Name(text) if "@" in text else x509.DNSName(text)
+        if "@" in text:
+            return x509.RFC822Name(text)
+        if text.isascii() and not _HOST_NAME.fullmatch(text):
+            raise ValueError("letters, digits, - _ and . make a host name")
+        return x509.DNSName(text)
     except ValueError as error:
         raise CertificateError(f"{text!r} is neither a host name nor an IP address: {error}") from error
 
