@@ -273,6 +273,20 @@ def test_many_strange_lines_at_once_become_one_finding(running):
     assert next(each for each in reversed(running.told) if each.subject == "many").count == len(letters) - 8
 
 
+def test_a_failure_is_told_and_forgotten_with_the_next_success(running, monkeypatch):
+    def fail(*_):
+        raise ZeroDivisionError("odd")
+
+    _, model = running.at_work.model(NAME)
+    monkeypatch.setattr(model, "judge", fail)
+    running.see(STRANGE)
+    assert running.at_work.problems() == ["lines could not be scored by their model: ZeroDivisionError: odd"]
+    monkeypatch.undo()
+    running.see(STRANGE)
+    assert len(running.told) == 1
+    assert running.at_work.problems() == []
+
+
 def test_what_waits_is_bounded(running, monkeypatch):
     monkeypatch.setattr("watchkeeper.app.learned_lines.WAITING_MAX", 0)
     running.see(STRANGE)

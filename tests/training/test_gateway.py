@@ -189,6 +189,17 @@ def test_a_restart_goes_on_with_the_training_that_ran(home):
     after.close()
 
 
+def test_a_clock_that_is_set_back_hides_no_training(made):
+    made.watchlists._now_unix_ns = lambda: time.time_ns() + 3_600 * 10**9
+    made.train(A)
+    made.finish()
+    made.watchlists._now_unix_ns = time.time_ns
+    made.train(A, B)
+    assert made.finish()["status"] == "completed"
+    assert made.watchlists.get().trained == (A, B)
+    assert made.train(B)["decision"] == "updated"
+
+
 def test_a_kill_before_the_list_knew_its_job_does_no_harm(home):
     """The job was written, and the server ended before the list's note of it."""
     before = Assembly(home)

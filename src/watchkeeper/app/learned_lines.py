@@ -119,7 +119,7 @@ class LearnedLines:
         self._refreshed_s = -REFRESH_EVERY_S
         self._waiting: dict[Key, Seen] = {}
         self._busy = False
-        self._problem = ""
+        self._problem = self._fault = ""
         self.lines_passed_over = 0
         models.on_change(self._model_changed)
 
@@ -177,7 +177,7 @@ class LearnedLines:
 
     def problems(self) -> list[str]:
         """Give what keeps a model from its work."""
-        return [self._problem] if self._problem else []
+        return [each for each in (self._problem, self._fault) if each]
 
     def wait_idle(self, timeout_s: float) -> bool:
         """Wait until every line that was noted is judged and every change of a model taken up; False when in vain."""
@@ -256,8 +256,9 @@ class LearnedLines:
                 self._take_up(stale)
                 self._judge(taken)
                 self._close()
+                self._fault = "" if taken else self._fault
             except Exception as error:  # the boundary: one failure must not end the scoring of lines
-                self._problem = f"lines could not be scored by their model: {type(error).__name__}: {error}"
+                self._fault = f"lines could not be scored by their model: {type(error).__name__}: {error}"
                 log.exception("scoring lines by their model failed")
             with self._changed:
                 self._busy = False
