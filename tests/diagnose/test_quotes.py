@@ -1,5 +1,9 @@
 """Quoting: word for word, of what is asked, of what went wrong; silence below the floor."""
 
+import os
+import subprocess
+import sys
+
 from watchkeeper.diagnose.quotes import PASSAGE_CHARS, QUOTES_MAX, Weights, cut, quotes
 
 LOG = "\n".join(
@@ -35,3 +39,27 @@ def test_passages_are_short_and_lose_nothing():
     told = list(cut(text))
     assert all(len(passage) <= PASSAGE_CHARS + 2 for passage in told)
     assert "".join("".join(told).split()) == "".join(text.split())
+
+
+ASK = """
+import sys
+from watchkeeper.diagnose.quotes import Passages
+words = "disk node pod timeout refused memory queue latency certificate expired gateway replica quota throttle".split()
+told = Passages([" ".join(words[at:] + words[:at // 2]) for at in range(len(words))])
+sys.stdout.write(told.asked(" ".join(words)).tobytes().hex())
+"""
+
+
+def test_shares_do_not_hang_on_the_order_of_hashes():
+    told = {
+        subprocess.run(
+            [sys.executable, "-c", ASK],
+            env={**os.environ, "PYTHONHASHSEED": seed},
+            capture_output=True,
+            text=True,
+            check=True,
+        ).stdout
+        for seed in ("0", "1", "2")
+    }
+    assert len(told) == 1
+    assert told != {""}

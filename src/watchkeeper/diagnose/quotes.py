@@ -68,7 +68,9 @@ class Passages:
         """Give for each passage the share of the question's words that it holds, weighed by idf, 0..1."""
         count = len(self.texts)
         weights = {
-            word: math.log((count + 1) / (self._seen[word] + 0.5)) for word in set(terms(question)) if self._seen[word]
+            word: math.log((count + 1) / (self._seen[word] + 0.5))
+            for word in sorted(set(terms(question)))  # sums must not hang on the order of hashes
+            if self._seen[word]
         }
         total = sum(weights.values())
         if total <= 0:
