@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import json
+import socket
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any
 
 import pytest
@@ -193,6 +194,31 @@ def test_a_server_that_comes_late_and_goes_is_connected_to_again(server, made):
         wait_until(lambda: link.connected)
         assert ask(server.url, "model_status")["status"] == "no model trained"
         assert link.connections == 2
+
+
+def test_what_is_no_nats_server_is_told_of_and_tried_again():
+    answers = [b"HTTP/1.1 400 Bad Request\r\n\r\n", b"INFO []\r\n", b"INFO {\r\n", b"INFO 7\r\n", b"\xff\xfe\r\n", b""]
+    asked: list[bytes] = []
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+
+        def answer() -> None:
+            with suppress(OSError):
+                while True:
+                    connection, _ = listening.accept()
+                    with connection:
+                        asked.append(answers[len(asked) % len(answers)])
+                        connection.sendall(asked[-1])
+
+        thread = threading.Thread(target=answer, daemon=True)
+        thread.start()
+        link = NatsLink(NatsAddress(f"nats://127.0.0.1:{listening.getsockname()[1]}"), pause_s_max=0.01)
+        link.start()
+        wait_until(lambda: len(asked) > 4 * len(answers))
+        assert "cannot be reached" in link.problem
+        assert not link.connected
+        link.stop()
+        listening.shutdown(socket.SHUT_RDWR)
+        thread.join(DEADLINE_S)
 
 
 @pytest.fixture(params=["sqlite", "jetstream"])

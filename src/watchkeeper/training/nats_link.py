@@ -117,7 +117,10 @@ class NatsLink:
             lost = asyncio.Event()
             try:
                 client = await self._connect(lost)
-            except _faults() as error:
+            except Exception as error:
+                # The boundary: what is no NATS server can make the client raise anything, and this thread must go on.
+                if not isinstance(error, (WatchkeeperError, OSError)):
+                    log.warning("connecting to NATS failed oddly", exc_info=True)
                 self.problem = f"NATS at {self._address.shown} cannot be reached: {_said(error)}"
                 pause_s = min(self._pause_s_max, PAUSE_FIRST_S * 2**failures)
                 failures = min(failures + 1, 10)
@@ -172,10 +175,6 @@ class NatsLink:
             await _closed(client)
             raise
         return client
-
-
-def _faults() -> tuple[type[Exception], ...]:
-    return (WatchkeeperError, ValueError, *nats_errors())
 
 
 async def _awaited(ask: Callable[[Client], Awaitable[T]], client: Client) -> T:
