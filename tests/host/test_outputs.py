@@ -174,6 +174,23 @@ def test_the_exporter_shares_a_look_within_the_interval(sick):
             thread.join()
 
 
+def test_the_exporter_serves_on_ipv6_and_asks_no_name_server_for_its_own_name(sick, monkeypatch):
+    monkeypatch.setattr("socket.getfqdn", lambda *_: pytest.fail("a name server that does not answer is waited for"))
+    try:
+        server = exporter(Shared(lambda: sick, 10.0), "::1", 0)
+    except SettingError as error:
+        pytest.skip(f"this machine has no IPv6: {error}")
+    with server:
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        connection = http.client.HTTPConnection("::1", server.server_port, timeout=10)
+        connection.request("GET", "/health")
+        assert connection.getresponse().read() == b'{"health":"critical"}'
+        connection.close()
+        server.shutdown()
+        thread.join()
+
+
 @pytest.mark.parametrize(
     ("address", "says"),
     [("nowhere", "write it as"), ("127.0.0.1:99999", "write it as"), ("0.0.0.0:9400", "open to everyone")],

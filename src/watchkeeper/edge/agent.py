@@ -28,6 +28,7 @@ from watchkeeper.edge.intake import LocalReceiver
 from watchkeeper.edge.link import Centre, Link
 from watchkeeper.edge.spool import Spool
 from watchkeeper.errors import SettingError
+from watchkeeper.host.scrape import shown
 from watchkeeper.receive.tls import server_tls
 from watchkeeper.receive.tokens import is_loopback
 from watchkeeper.settings import Settings
@@ -120,7 +121,7 @@ class Agent:
         tls = server_tls(settings)
         tells, port = Tells(self.samples, self.state), settings.integer("edge_metrics_port")
         self._state = state_server(tells, host, port, tls.page if tls else None)
-        self.endpoints["metrics"] = f"{'https' if tls else 'http'}://{host}:{self._state.server_address[1]}/metrics"
+        self.endpoints["metrics"] = f"{'https' if tls else 'http'}://{shown(host, self._state.server_port)}/metrics"
         threading.Thread(target=self._state.serve_forever, args=(1.0,), name="edge-state", daemon=True).start()
         if self.plan.debug:
             from watchkeeper.edge.debug import print_request
@@ -297,8 +298,8 @@ async def run(agent: Agent, on_ready: Callable[[Agent], None]) -> None:
             while not server.started and not task.done():
                 await asyncio.sleep(0.01)
             scheme = "https" if tls else "http"
-            agent.endpoints["otlp_http"] = f"{scheme}://{address}:{listener.getsockname()[1]}"
-            agent.endpoints["otlp_grpc"] = f"{address}:{port}"
+            agent.endpoints["otlp_http"] = f"{scheme}://{shown(address, listener.getsockname()[1])}"
+            agent.endpoints["otlp_grpc"] = shown(address, port)
             on_ready(agent)
             await stopping.wait()
         finally:

@@ -20,7 +20,7 @@ import orjson
 from watchkeeper.edge.counts import EVENTS, Counts
 from watchkeeper.edge.host_metrics import Reading
 from watchkeeper.errors import SettingError
-from watchkeeper.host.scrape import IDLE_S, ScrapeHandler
+from watchkeeper.host.scrape import IDLE_S, ScrapeHandler, ScrapeServer, shown
 from watchkeeper.receive.tls_files import TlsContexts
 from watchkeeper.signals.signal import Signal
 
@@ -101,10 +101,9 @@ class Tells(NamedTuple):
     state: Callable[[], dict[str, object]]
 
 
-class StateServer(ThreadingHTTPServer):
-    """The server, with a thread for each connection; speaks TLS once it is given contexts."""
+class StateServer(ScrapeServer):
+    """The server; speaks TLS once it is given contexts."""
 
-    daemon_threads = True
     tls: TlsContexts | None = None
 
     def finish_request(self, request: socket.socket | tuple[bytes, socket.socket], client_address: Any) -> None:
@@ -142,10 +141,10 @@ def state_server(tells: Tells, host: str, port: int, tls: TlsContexts | None = N
                 self.answer(404, "text/plain; charset=utf-8", b"there are /metrics, /health and /ready\n")
 
     try:
-        server = StateServer((host, port), Handler)
+        server = StateServer(host, port, Handler)
     except OSError as error:
         raise SettingError(
-            f"cannot listen on {host}:{port} ({error.strerror}); choose another port with "
+            f"cannot listen on {shown(host, port)} ({error.strerror}); choose another port with "
             "--set edge_metrics_port=NUMBER"
         ) from error
     server.tls = tls

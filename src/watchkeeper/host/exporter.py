@@ -15,7 +15,7 @@ import orjson
 
 from watchkeeper.errors import SettingError
 from watchkeeper.host.dcgm import CONTENT_TYPE, exposition
-from watchkeeper.host.scrape import ScrapeHandler
+from watchkeeper.host.scrape import ScrapeHandler, ScrapeServer, shown
 from watchkeeper.host.survey import HostHealth
 
 
@@ -56,11 +56,11 @@ def exporter(shared: Shared, host: str, port: int) -> ThreadingHTTPServer:
                 self.answer(404, "text/plain; charset=utf-8", b"there are /metrics and /health\n")
 
     try:
-        server = ThreadingHTTPServer((host, port), Handler)
+        return ScrapeServer(host, port, Handler)
     except OSError as error:
-        raise SettingError(f"--serve {host}:{port}: {error.strerror}; name a free port of this machine") from error
-    server.daemon_threads = True
-    return server
+        raise SettingError(
+            f"--serve {shown(host, port)}: {error.strerror}; name a free port of this machine"
+        ) from error
 
 
 def serve(
@@ -86,5 +86,5 @@ def serve(
         )
     server = exporter(Shared(look, interval_s), host, int(port))
     with server:
-        ready(f"http://{server.server_address[0]!s}:{server.server_address[1]}")
+        ready(f"http://{shown(host, server.server_port)}")
         server.serve_forever()

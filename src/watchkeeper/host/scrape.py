@@ -5,9 +5,36 @@ Enters: a status and a body. Leaves: an HTTP answer. Knows no paths.
 
 from __future__ import annotations
 
-from http.server import BaseHTTPRequestHandler
+import socket
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from socketserver import TCPServer
 
 IDLE_S = 30
+
+
+class ScrapeServer(ThreadingHTTPServer):
+    """A server on one address, IPv4 or IPv6, with a thread for each connection; raises OSError when it is taken."""
+
+    daemon_threads = True
+
+    def __init__(self, host: str, port: int, handler: type[BaseHTTPRequestHandler]) -> None:
+        self.address_family = socket.AF_INET6 if ":" in host else socket.AF_INET
+        super().__init__((host.strip("[]"), port), handler)
+
+    def server_bind(self) -> None:
+        """Bind, and ask no name server for our own name: where it does not answer, the start would wait for it."""
+        TCPServer.server_bind(self)
+        self.server_name, self.server_port = str(self.server_address[0]), int(self.server_address[1])
+
+
+def shown(host: str, port: int) -> str:
+    """Write an address as it stands in a URL.
+
+    >>> shown("127.0.0.1", 8889), shown("::1", 8889)
+    ('127.0.0.1:8889', '[::1]:8889')
+    """
+    bare = host.strip("[]")
+    return f"[{bare}]:{port}" if ":" in bare else f"{bare}:{port}"
 
 
 class ScrapeHandler(BaseHTTPRequestHandler):
