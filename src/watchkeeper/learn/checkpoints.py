@@ -77,7 +77,3 @@ class Checkpoints:
             log.info("the checkpoint %s is of another training; this one begins anew", path)
             return None
         return State(arrays, {"best": -math.inf, **about["numbers"]})
-
-    def clear(self) -> None:
-        """Delete what is kept: the training is over."""
-        (self._folder / FILE).unlink(missing_ok=True)
