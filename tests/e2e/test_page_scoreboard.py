@@ -55,7 +55,7 @@ def test_cells_are_shown_with_intervals_marks_and_reasons(measured: Product, vie
     expect(table.locator("[data-cell$='/toy_drawn/none'] .mark")).to_have_text("loses to always")
     expect(table.locator("[data-cell$='/toy_broken/none'] .mark")).to_contain_text("the model is broken")
     table.locator("summary").click()
-    expect(table.locator("details")).to_contain_text("needs no_such_package_at_all, which is not installed")
+    expect(table.locator("details")).to_contain_text("needs no_such_package_at_all, which is not installed: toy_absent")
     expect(table.locator("[data-plots] figcaption")).to_have_text(["Accuracy against cost", "Precision against recall"])
 
 

@@ -84,15 +84,25 @@ export function mark(cell: BoardCell): { tone: 'bad' | 'quiet' | ''; text: strin
   return cell.loses_to ? { tone: 'bad', text: `loses to ${cell.loses_to}` } : { tone: '', text: '' }
 }
 
-/** Reasons of the skipped with how many cells each has, whatever the model. */
-export function skips(cells: BoardCell[]): [string, number][] {
-  const counts = new Map<string, number>()
+export interface Skip {
+  reason: string
+  count: number
+  /** Which cells; none where the reason is of a sort of model. */
+  cells: string[]
+}
+
+/** Reasons of the skipped with their cells, the most frequent first. */
+export function skips(cells: BoardCell[]): Skip[] {
+  const found = new Map<string, Skip>()
   for (const cell of cells) {
     if (cell.state !== 'skipped') continue
     const reason = cell.reason.replace(` ${cell.model}:`, ' the model:')
-    counts.set(reason, (counts.get(reason) ?? 0) + 1)
+    const skip = found.get(reason) ?? { reason, count: 0, cells: [] }
+    skip.count += 1
+    if (reason === cell.reason) skip.cells.push(label(cell))
+    found.set(reason, skip)
   }
-  return [...counts].sort((a, b) => b[1] - a[1])
+  return [...found.values()].sort((a, b) => b.count - a.count)
 }
 
 /** The name of a cell within its table. */
