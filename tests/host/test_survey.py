@@ -7,6 +7,7 @@ from dataclasses import replace
 import pytest
 from tests.host.conftest import NOW_NS, answer_of, healthy_gpu
 
+from watchkeeper.host import otlp
 from watchkeeper.host.survey import HealthState, HostHealth
 from watchkeeper.host.visit import Outlook
 
@@ -56,6 +57,25 @@ def test_a_lost_gpu_that_nvml_no_longer_shows_is_critical_all_the_same(gpu_node,
     assert health.gpus[0].state is HealthState.HEALTHY
     assert health.state is HealthState.CRITICAL
     assert [check.device for check in health.checks if check.id == "gpu.xid"] == ["0000:3c:00"]
+
+
+def test_a_gpu_that_nvml_does_not_show_is_critical_without_a_word_in_the_log(gpu_node, settings_with):
+    gpu_node.nvml(answer_of(healthy_gpu(0)))
+    health = look(gpu_node, settings_with())
+    assert health.state is HealthState.CRITICAL
+    (check,) = [check for check in health.checks if check.id == "gpu.present"]
+    assert "do not agree" in check.reason
+    assert "gpu.present" in {record.event_name for record in otlp.log_records(health)}
+    gpu_node.nvml(answer_of(healthy_gpu(0), healthy_gpu(1)))
+    assert look(gpu_node, settings_with()).state is HealthState.HEALTHY
+    assert look(gpu_node, settings_with(gpu_count_min=4)).state is HealthState.CRITICAL
+
+
+def test_a_card_set_aside_for_virtual_machines_is_not_missed(node, settings):
+    node.gpus("0000:3b:00.0")
+    node.gpus("0000:3c:00.0", driver="vfio-pci")
+    node.nvml(answer_of(healthy_gpu(0)))
+    assert look(node, settings).state is HealthState.HEALTHY
 
 
 def test_an_acknowledged_trouble_warns_and_a_cleared_one_is_gone(gpu_node, settings):

@@ -48,12 +48,15 @@ def check_card(machine: Machine, snapshot: GpuSnapshot, limits: Thresholds) -> I
     told = {"evidence": evidence, "source": limits.source("gpu_count_min"), **need}
     lost = [gpu for gpu in snapshot.gpus if gpu.error_code in {binding.GPU_IS_LOST, binding.RESET_REQUIRED}]
     driven = snapshot.code == binding.SUCCESS
+    ours = [card for card in cards if card.driver != "vfio-pci"]
+    if len(ours) < len(cards):
+        seen += f", {len(cards) - len(ours)} set aside for virtual machines"
     if expected and max(len(cards), shown) < expected:
         reason = f"{expected} GPUs are expected, and {max(len(cards), shown)} are seen"
         yield failed(
             "gpu.present", title, seen, reason, actions=("lspci -nn -d 10de:", "sudo dmesg | grep -i nvrm"), **told
         )
-    elif driven and cards and shown != len(cards) and not lost:
+    elif driven and cards and shown != len(ours) and not lost:
         reason = "PCI bus and driver do not agree on how many GPUs there are: one is lost or held by another driver"
         yield failed("gpu.present", title, seen, reason, actions=("sudo dmesg | grep -i nvrm", "sudo reboot"), **told)
     else:

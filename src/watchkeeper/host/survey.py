@@ -13,7 +13,7 @@ from itertools import chain
 from pathlib import Path
 from typing import Any
 
-from watchkeeper.host import accelerators, host_health
+from watchkeeper.host import accelerators, host_health, stack_checks
 from watchkeeper.host import nvml as binding
 from watchkeeper.host.check import (
     REPORT_SCHEMA_VERSION,
@@ -207,6 +207,7 @@ class Survey:
         checks = timed(
             chain(
                 self._stack(snapshot),
+                filter(has_trouble, stack_checks.check_card(machine, snapshot, limits)),
                 self._unseen(snapshot, conditions),
                 accelerators.check_fabric_manager(machine),
                 host_health.check_descriptors(machine, limits),

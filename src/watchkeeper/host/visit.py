@@ -30,6 +30,9 @@ from watchkeeper.host.thresholds import Thresholds
 from watchkeeper.host.trail import Trail
 from watchkeeper.settings import Settings
 
+_DOCTORS_OWN = {"gpu.nvml", "gpu.present"}
+"""Checks of a look that doctor makes itself, and tells more of."""
+
 
 def exit_style_of(name: str) -> ExitStyle:
     """Read the name of a style; raises SettingError for one that there is not."""
@@ -95,7 +98,7 @@ class Outlook:
         began_s = time.perf_counter()
         health = self.look()
         visit = Visit(self.machine, self.limits, health.snapshot, self._ports)
-        more = [*timed(self._cuda(visit)), *(check for check in health.all_checks if check.id != "gpu.nvml")]
+        more = [*timed(self._cuda(visit)), *(check for check in health.all_checks if check.id not in _DOCTORS_OWN)]
         report = examine(visit, more=more)
         duration_ms = (time.perf_counter() - began_s) * 1000
         return replace(report, started_unix_ns=health.time_unix_ns, duration_ms=duration_ms), health
