@@ -8,9 +8,11 @@ from pathlib import Path
 
 import pytest
 from tests.collector import serving
+from tests.edge.agent.near_centre import NearCentre
 from tests.host.conftest import Node, answer_of, compiled, healthy_gpu
 
 from watchkeeper.cli.main import main
+from watchkeeper.receive.certs import init_authority, issue
 
 
 @pytest.fixture
@@ -119,6 +121,23 @@ def test_a_look_is_sent_as_logs_and_metrics(run, node):
         status, _ = run("gpu", "--to", url, "--watch", "--readings", "2", "--interval", "0.05")
     assert status == 10
     assert (paths.count("/v1/logs"), paths.count("/v1/metrics"), len(paths)) == (2, 2, 4)
+
+
+def test_a_look_is_sent_over_mutual_tls(run, node, tmp_path):
+    folder = tmp_path / "certs"
+    init_authority(folder)
+    issue(folder, "server", server=True, names=["127.0.0.1"])
+    issue(folder, "gpu-node-17")
+    files = {"tls_cert": "server.pem", "tls_key": "server.key", "tls_client_ca": "ca.pem"}
+    centre = NearCentre(tmp_path / "centre", **{name: folder / file for name, file in files.items()})
+    try:
+        own = (("--ca", "ca.pem"), ("--cert", "gpu-node-17.pem"), ("--key", "gpu-node-17.key"))
+        shown = [word for option, file in own for word in (option, str(folder / file))]
+        assert run("gpu", "--to", centre.url, *shown)[0] == 0
+        row = centre.ledger("http/")
+        assert (row.sender, row.accepted > 0, row.rejected) == ("gpu-node-17", True, 0)
+    finally:
+        centre.stop()
 
 
 def test_the_real_machine_through_the_fake_library(tmp_path, capsys, monkeypatch):

@@ -14,6 +14,7 @@ from watchkeeper.cli.text import bytes_text, clock_text, safe
 
 if TYPE_CHECKING:
     from watchkeeper.edge.node_health import NodeHealthSender
+    from watchkeeper.edge.sender import Target
     from watchkeeper.host.survey import HostHealth
     from watchkeeper.host.visit import Outlook
 
@@ -47,6 +48,9 @@ def gpu(
         str, typer.Option("--to", metavar="URL", help="Send events and readings as OTLP to a collector.")
     ] = "",
     token: Annotated[str, typer.Option("--token", envvar="WATCHKEEPER_TOKEN", help="Token of that collector.")] = "",
+    ca_file: Annotated[str, typer.Option("--ca", metavar="FILE", help="PEM file of that collector's authority.")] = "",
+    certificate: Annotated[str, typer.Option("--cert", metavar="FILE", help="PEM certificate to show to it.")] = "",
+    key: Annotated[str, typer.Option("--key", metavar="FILE", help="PEM private key of that certificate.")] = "",
     interval: Annotated[
         float, typer.Option("--interval", metavar="SECONDS", help="Time between readings.", min=0.05)
     ] = 10.0,
@@ -78,23 +82,30 @@ def gpu(
         if serve:
             _serve(outlook, serve, interval, insecure=chosen.flag("insecure"))
             return
-        health = _look(outlook, _Show(json=json, watch=watch, to=to, token=token), interval, readings)
+        target = _target(to, token, ca_file, certificate, key) if to else None
+        health = _look(outlook, _Show(json=json, watch=watch, target=target), interval, readings)
     table_of = {"seed": _SEED, "nagios": _NAGIOS, "npd": _NPD}[style.value]
     raise typer.Exit(table_of[health.state.value])
+
+
+def _target(to: str, token: str, ca_file: str, certificate: str, key: str) -> Target:
+    from watchkeeper.edge.sender import Target
+
+    headers = {"Authorization": f"Bearer {token}"} if token else {}
+    return Target(to, headers, ca_file=ca_file, certificate=certificate, key=key)
 
 
 class _Show:
     """How readings are shown and sent."""
 
-    def __init__(self, *, json: bool, watch: bool, to: str, token: str) -> None:
+    def __init__(self, *, json: bool, watch: bool, target: Target | None) -> None:
         self.json = json
         self.watch = watch
         self.sender: NodeHealthSender | None = None
-        if to:
+        if target is not None:
             from watchkeeper.edge.node_health import NodeHealthSender
-            from watchkeeper.edge.sender import Target
 
-            self.sender = NodeHealthSender(Target(to, {"Authorization": f"Bearer {token}"} if token else {}))
+            self.sender = NodeHealthSender(target)
 
     def show(self, health: HostHealth) -> None:
         if self.sender is not None:
