@@ -9,7 +9,7 @@ import pytest
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
-AGAINST_THE_CLOCK = ("tests/e2e/", "tests/shop/")
+AGAINST_THE_CLOCK = ("tests/e2e/", "tests/edge/agent/", "tests/infer/", "tests/shop/", "tests/training/")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
