@@ -64,6 +64,8 @@ def test_an_undo_is_an_entry_and_brings_the_word_before_back(feedback: Feedback)
         feedback.undo(undone.entry.id, who="bob")
     with pytest.raises(NotFound, match="no feedback"):
         feedback.undo("nothing", who="bob")
+    with pytest.raises(QueryError, match="somebody's"):
+        feedback.undo(later.id, who=" ")
     assert [each.verdict.value for each in feedback.entries()] == ["wrong", "right", "undo"]
 
 

@@ -112,6 +112,9 @@ class Feedback:
 
     def undo(self, entry_id: str, *, who: str, why: str = "") -> Given:
         """Take an entry back by an entry of its own; again, it gives the one that did. Raises NotFound, QueryError."""
+        by = " ".join(who.split())
+        if not by:
+            raise QueryError("an undo is somebody's; tell who takes it back with `by`")
         with self._lock:
             entry = self.get(entry_id)
             if entry.verdict is Verdict.UNDO:
@@ -120,7 +123,6 @@ class Feedback:
             if before is not None:
                 return Given(before, is_new=False)
             blank = replace(entry, id=secrets.token_hex(8), describes=(), true_cause="", true_category="")
-            by = " ".join(who.split()) or entry.by
             undone = replace(
                 blank,
                 verdict=Verdict.UNDO,
