@@ -10,6 +10,7 @@ import hashlib
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
+from itertools import pairwise
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -103,7 +104,7 @@ def _hold(path: Path, labels: Labels) -> None:
     if not labels.faults or not labels.first_calm:
         raise BenchError(f"{path} tells of no fault with calm before it; record it anew")
     spans = sorted([*(each.span for each in labels.faults), *labels.calm])
-    if any(one.end_unix_ns > other.begin_unix_ns for one, other in zip(spans, spans[1:], strict=False)) or any(
+    if any(one.end_unix_ns > other.begin_unix_ns for one, other in pairwise(spans)) or any(
         one.begin_unix_ns >= one.end_unix_ns for one in spans
     ):
         raise BenchError(f"{path} tells of spans that overlap, or that end before they begin; record it anew")

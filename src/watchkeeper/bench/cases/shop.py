@@ -12,6 +12,7 @@ import json
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -89,7 +90,7 @@ class _Reader:
     def _changes(self, span: Span) -> list[Change]:
         return [Change(**each) for each in self._documents("changes", "time_unix_ns", span)]
 
-    def _documents(self, table: str, column: str, span: Span) -> Iterator[dict[str, object]]:
+    def _documents(self, table: str, column: str, span: Span) -> Iterator[dict[str, Any]]:
         query = f"SELECT document FROM {table} WHERE {column} >= ? AND {column} < ? ORDER BY {column}, id"
         for row in self._store.metadata.read(query, [*span]):
             yield json.loads(row["document"])

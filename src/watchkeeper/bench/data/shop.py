@@ -1,7 +1,7 @@
 """The example shop as it was recorded here: where each fault was, what kind of failure it was.
 
 Enters: `shop_recorded` in the folder of data sets, made by `watchkeeper bench record`. Leaves: for localization one
-split without a part to learn from, the faults and as many windows of calm; for category the faults by round, each round
+split without a part to learn from, the faults and the calm between them; for category the faults by round, each round
 asked about after learning from the others: later rounds strike other services, so that a place does not stand for a
 kind. Labels of training are shown in category.
 """

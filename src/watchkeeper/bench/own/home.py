@@ -1,8 +1,8 @@
 """A Watchkeeper's home that no process has open, or a backup of one: its log lines and incidents, and no trace of it.
 
-Enters: the folder, or the `.tar` file of a backup. Leaves: lines in parts and incidents, or the store of a copy. SQLite files are copied first,
-for opening one writes beside it; segments and the log are read where they lie. Takes no lock: a home that is in use is
-refused, before and after. Does not repair: a home with a lost catalog is for the product to open first.
+Enters: the folder, or the `.tar` file of a backup. Leaves: lines in parts and incidents, or the store of a copy. SQLite
+files are copied first, for opening one writes beside it; segments and the log are read where they lie. Takes no lock: a
+home that is in use is refused, before and after. Does not repair: a home that lost its catalog is for the product.
 """
 
 from __future__ import annotations
