@@ -38,7 +38,7 @@ GONE = {"cart": ("database:cart/redis", "service:redis"), "payment": ("external:
 """The nodes that stand for the dependency that `dependency-down` takes from a service."""
 
 SEGMENT_AGE_S = 5
-SEALED_S = 15.0
+SEALED_S = 10.0
 """What came last is in segments by then, with the templates of its lines."""
 LEARNED_WITHIN_S = 240.0
 WARMUP_S_MAX = 60.0
