@@ -48,11 +48,12 @@ def record(
     from watchkeeper.bench.cases.recording import LABELS_FILE, read_labels
     from watchkeeper.bench.live import recorder
 
+    folder = folder.expanduser()
     course = recorder.Course(calm, fault_for, rest, settle)
     wanted = [each.strip() for text in faults or () for each in text.split(",") if each.strip()]
     signal.signal(signal.SIGTERM, _as_interrupt)
     try:
-        labels = recorder.record(folder.expanduser(), course, _tell, rounds=rounds, faults=wanted)
+        labels = recorder.record(folder, course, _tell, rounds=rounds, faults=wanted)
     except KeyboardInterrupt:
         if (folder / LABELS_FILE).is_file():
             kept = len(read_labels(folder).faults)
