@@ -10,8 +10,7 @@ import pytest
 from tests.e2e.product import watchkeeper
 
 from watchkeeper.bench.base import BenchError, Place
-from watchkeeper.bench.cases.recording import HOME, LABELS_FILE, read_labels
-from watchkeeper.bench.data.shop import RECORDED
+from watchkeeper.bench.cases.recording import HOME, LABELS_FILE, RECORDED, read_labels
 from watchkeeper.bench.discover import catalogue
 from watchkeeper.bench.live import programs
 from watchkeeper.bench.live.recorder import CATEGORIES, GONE, Course, Strike, chosen, record
@@ -70,8 +69,8 @@ def test_what_cannot_be_recorded_is_told_and_leaves_nothing(tmp_path: Path, monk
 @pytest.mark.skipif(not (shutil.which("nginx") and shutil.which("redis-server")), reason="needs nginx and redis-server")
 def test_a_fault_of_the_real_shop_is_recorded_and_read(tmp_path: Path):
     folder = tmp_path / RECORDED
-    short = ("--calm", 20, "--fault-for", 6, "--rest", 8, "--settle", 2)
-    ran = watchkeeper("bench", "record", folder, "--rounds", 1, "--faults", "bad-deploy", *short, "--json")
+    short = ("--set", f"data={tmp_path}", "--calm", 20, "--fault-for", 6, "--rest", 8, "--settle", 2)
+    ran = watchkeeper("bench", "record", "--rounds", 1, "--faults", "bad-deploy", *short, "--json")
     assert ran.returncode == 0, ran.stderr
     assert "[1/1] bad-deploy at payment" in ran.stderr
     (fault,) = json.loads(ran.stdout)["faults"]

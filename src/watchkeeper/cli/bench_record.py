@@ -14,7 +14,7 @@ import typer
 
 from watchkeeper.cli.bench_run import span
 from watchkeeper.cli.main import EXIT_INTERRUPTED
-from watchkeeper.cli.options import JsonOption
+from watchkeeper.cli.options import JsonOption, SetOption, load_settings
 
 if TYPE_CHECKING:
     from watchkeeper.bench.cases.recording import Labels
@@ -25,9 +25,12 @@ NS = 1_000_000_000
 
 def record(
     folder: Annotated[
-        Path,
-        typer.Argument(metavar="FOLDER", help="Where to; the cells read `shop_recorded` in the folder of data sets."),
-    ],
+        Path | None,
+        typer.Argument(
+            metavar="[FOLDER]",
+            help="Where to; if none, `shop_recorded` in the folder of data sets, where cells read it.",
+        ),
+    ] = None,
     rounds: Annotated[int, typer.Option(min=1, help="How often each fault is switched on.")] = 2,
     faults: Annotated[
         list[str] | None,
@@ -40,28 +43,29 @@ def record(
         float, typer.Option(min=0.0, help="Seconds after a fault that count as neither calm nor faulty.")
     ] = 15.0,
     json: JsonOption = False,
+    assignments: SetOption = None,
 ) -> None:
     """Record the example shop: learn in calm, switch each fault on and off, keep the store and what was true.
 
     Needs a checkout of Watchkeeper, nginx and redis-server. Ctrl-C keeps the faults that were over by then.
     """
-    from watchkeeper.bench.cases.recording import LABELS_FILE, read_labels
+    from watchkeeper.bench.cases.recording import LABELS_FILE, RECORDED, read_labels
     from watchkeeper.bench.live import recorder
 
-    folder = folder.expanduser()
+    place = folder.expanduser() if folder else load_settings(assignments).path("data") / RECORDED
     course = recorder.Course(calm, fault_for, rest, settle)
     wanted = [each.strip() for text in faults or () for each in text.split(",") if each.strip()]
     signal.signal(signal.SIGTERM, _as_interrupt)
     try:
-        labels = recorder.record(folder, course, _tell, rounds=rounds, faults=wanted)
+        labels = recorder.record(place, course, _tell, rounds=rounds, faults=wanted)
     except KeyboardInterrupt:
-        if (folder / LABELS_FILE).is_file():
-            kept = len(read_labels(folder).faults)
-            typer.echo(f"\ninterrupted: {folder} holds the {kept} faults that were over", err=True)
+        if (place / LABELS_FILE).is_file():
+            kept = len(read_labels(place).faults)
+            typer.echo(f"\ninterrupted: {place} holds the {kept} faults that were over", err=True)
         else:
             typer.echo("\ninterrupted before the first fault was over: nothing is kept", err=True)
         raise typer.Exit(EXIT_INTERRUPTED) from None
-    _summary(folder, labels, json=json)
+    _summary(place, labels, json=json)
 
 
 def _tell(told: Told) -> None:

@@ -10,9 +10,8 @@ import pytest
 from tests.bench.data.shop_recording import CALM, END_S, FAULTS, SETTLE_S, START, S, recording
 
 from watchkeeper.bench.base import BenchError, DataSpec, Place, Split
-from watchkeeper.bench.cases.recording import HOME, LABELS_FILE, fingerprint, read_labels
+from watchkeeper.bench.cases.recording import HOME, LABELS_FILE, RECORDED, fingerprint, read_labels
 from watchkeeper.bench.cells import Chosen, plan
-from watchkeeper.bench.data.shop import RECORDED
 from watchkeeper.bench.discover import catalogue
 from watchkeeper.bench.forms import FORMS
 from watchkeeper.bench.measure import measure_cell
@@ -123,8 +122,7 @@ def test_where_nothing_was_recorded_the_cells_are_skipped_with_the_command(tmp_p
     for task in ("anomaly-detection", "localization", "category"):
         cells = plan(catalogue(), Chosen((task,), ("shop",)), tmp_path)
         reasons = {cell.skipped for cell in cells if cell.enhancement.name == "none"}
-        how = f"record it with `watchkeeper bench record {tmp_path / RECORDED}`"
-        assert reasons == {f"the data set {RECORDED} is not here; {how}"}
+        assert reasons == {f"the data set {RECORDED} is not here; record it with `watchkeeper bench record`"}
 
 
 def test_labels_that_cannot_be_true_are_refused(place: Place, tmp_path: Path) -> None:

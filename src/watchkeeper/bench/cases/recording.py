@@ -19,6 +19,8 @@ import orjson
 from watchkeeper.bench.base import BenchError
 
 SCHEMA_VERSION = 1
+RECORDED = "shop_recorded"
+"""The folder in the folder of data sets in which cells look for it."""
 LABELS_FILE = "labels.json"
 HOME = "home"
 
@@ -114,7 +116,7 @@ def missing(folder: Path) -> str:
     """Give how to record what is not in the folder, "" when it is there."""
     if (folder / LABELS_FILE).is_file() and (folder / HOME).is_dir():
         return ""
-    return f"record it with `watchkeeper bench record {folder}`"
+    return "record it with `watchkeeper bench record`"
 
 
 def fingerprint(folder: Path) -> str:

@@ -12,10 +12,9 @@ from collections.abc import Iterator
 
 from watchkeeper.bench.base import BenchError, DataSpec, Item, Place, Split
 from watchkeeper.bench.cases import shop
+from watchkeeper.bench.cases.recording import RECORDED
 from watchkeeper.bench.data.incidents import items
 from watchkeeper.diagnose.category.features import features_of
-
-RECORDED = "shop_recorded"
 
 
 def _causes(place: Place) -> Iterator[Split]:
@@ -28,7 +27,7 @@ def _categories(place: Place) -> Iterator[Split]:
     if len(rounds) < 2:
         raise BenchError(
             f"{place.data / RECORDED} holds one round of faults, and categories are learned from the others; record "
-            "two at least: `watchkeeper bench record FOLDER --rounds 2`"
+            "two at least: `watchkeeper bench record --rounds 2`"
         )
     for each in rounds:
         sides = ([case for case in told if case.group != each], [case for case in told if case.group == each])

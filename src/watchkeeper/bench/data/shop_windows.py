@@ -14,9 +14,8 @@ import numpy.typing as npt
 
 from watchkeeper.bench.base import DataSpec, Item, Place, Split
 from watchkeeper.bench.cases.base import NS_PER_S
-from watchkeeper.bench.cases.recording import HOME, Span, read_labels, within_any
+from watchkeeper.bench.cases.recording import HOME, RECORDED, Span, read_labels, within_any
 from watchkeeper.bench.data.nezha_minutes import MODALITIES, VALIDATION_SHARE, Cells, as_values, wide
-from watchkeeper.bench.data.shop import RECORDED
 from watchkeeper.bench.forms import ModalityBlock
 from watchkeeper.bench.own.home import at_rest, opened_copy
 from watchkeeper.diagnose.gather import LIMITS

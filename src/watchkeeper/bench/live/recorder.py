@@ -88,7 +88,7 @@ def record(
     """
     _hold(folder, course)
     folder.mkdir(parents=True, exist_ok=True)
-    tell(Told("starting Watchkeeper and the shop", _left(course, max(1, len(faults)) * rounds)))
+    tell(Told("starting Watchkeeper and the shop", _left(course, (len(faults) or len(CATEGORIES)) * rounds)))
     try:
         with _pair(folder, course) as pair:
             try:
