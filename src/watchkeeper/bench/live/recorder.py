@@ -95,7 +95,7 @@ def record(
                 strikes = chosen(pair.control.get("/faults").raise_for_status().json()["kinds"], faults, rounds)
                 return _Recording(folder, course, pair, tell, wait).play(strikes)
             except httpx.HTTPError as error:
-                raise BenchError(f"the shop or Watchkeeper does not answer: {error}") from error
+                raise BenchError(f"the shop or Watchkeeper did not do as asked: {error}") from error
     finally:
         if not (folder / LABELS_FILE).is_file():
             shutil.rmtree(folder / HOME, ignore_errors=True)
