@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from watchkeeper.bench.live.recorder import Told
 
 NS = 1_000_000_000
+_ENDING = (signal.SIGINT, signal.SIGTERM)
 
 
 def record(
@@ -55,7 +56,8 @@ def record(
     place = folder.expanduser() if folder else load_settings(assignments).path("data") / RECORDED
     course = recorder.Course(calm, fault_for, rest, settle)
     wanted = [each.strip() for text in faults or () for each in text.split(",") if each.strip()]
-    signal.signal(signal.SIGTERM, _as_interrupt)
+    for number in _ENDING:
+        signal.signal(number, _as_interrupt)
     try:
         labels = recorder.record(place, course, _tell, rounds=rounds, faults=wanted)
     except KeyboardInterrupt:
@@ -105,4 +107,6 @@ def _row(fault: Any) -> dict[str, Any]:
 
 
 def _as_interrupt(_number: int, _frame: FrameType | None) -> NoReturn:
+    for number in _ENDING:
+        signal.signal(number, signal.SIG_IGN)  # a second one must not leave half of it running
     raise KeyboardInterrupt

@@ -82,7 +82,7 @@ def record(
 ) -> Labels:
     """Record into a folder that is empty or not there; gives the labels.
 
-    faults: `KIND` or `KIND@SERVICE`, () for every kind that the shop has. Raises BenchError when the folder is in use,
+    faults: `KIND` or `KIND@SERVICE`, () for every kind that the shop has. wait: lets seconds pass. Raises BenchError when the folder is in use,
     the shop cannot be started or has no such fault. What ends it early (KeyboardInterrupt) leaves the faults that were
     over, and takes away a folder without any.
     """
@@ -174,6 +174,7 @@ class _Recording:
         }
 
     def play(self, strikes: Sequence[Strike]) -> Labels:
+        """Go through all of it; gives the labels, which are on disk as well."""
         course = self._course
         self._tell(Told("calm, to learn from", _left(course, len(strikes)) - STARTED_S))
         self._wait(course.settle_s)
