@@ -82,9 +82,9 @@ def record(
 ) -> Labels:
     """Record into a folder that is empty or not there; gives the labels.
 
-    faults: `KIND` or `KIND@SERVICE`, () for every kind that the shop has. wait: lets seconds pass. Raises BenchError when the folder is in use,
-    the shop cannot be started or has no such fault. What ends it early (KeyboardInterrupt) leaves the faults that were
-    over, and takes away a folder without any.
+    faults: `KIND` or `KIND@SERVICE`, () for every kind that the shop has. wait: lets seconds pass. Raises BenchError
+    when the folder is in use, the shop cannot be started or has no such fault. What ends it early (KeyboardInterrupt)
+    leaves the faults that were over, and takes away a home without any.
     """
     _hold(folder, course)
     folder.mkdir(parents=True, exist_ok=True)
