@@ -157,7 +157,8 @@ class DataSpec:
     sources: names in the catalogue that must be on this machine. splits: made in this one place, for every model alike.
     labels: `none`, `normal` (only normal ones are learned from) or `full`. covers: what else the audit counts as
     measured by it. headline: the metric to judge by, where it is another than the task's. system: what was recorded, by
-    default the first source; data sets of one system teach nothing about another.
+    default the first source; data sets of one system teach nothing about another. recorded: a folder in the folder of
+    data sets that `watchkeeper bench record` fills, where it is of that kind.
     """
 
     name: str
@@ -173,6 +174,7 @@ class DataSpec:
     headline: str = ""
     cell_s: float = 0.0
     system: str = ""
+    recorded: str = ""
 
     @property
     def id(self) -> str:

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from watchkeeper.bench.base import BenchError, DataSpec, Enhancement, ModelSpec, Subject, Task
+from watchkeeper.bench.cases import recording
 from watchkeeper.bench.discover import Catalogue
 from watchkeeper.bench.suites import suite_of
 from watchkeeper.datasets.catalogue import DATA_SETS
@@ -116,6 +117,8 @@ def lacking(model: ModelSpec) -> str:
 
 def absence(data: DataSpec, folder: Path) -> str:
     """Give why a data set cannot be read here, "" when it can."""
+    if data.recorded and (how := recording.missing(folder / data.recorded)):
+        return f"{ABSENT} {data.recorded} is not here; {how}"
     missing = [name for name in data.sources if not is_present(DATA_SETS.get(name), folder)]
     if not missing:
         return ""

@@ -10,11 +10,13 @@ import datetime
 import math
 import time
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from watchkeeper.bench.base import BenchError, Figure, Measured, Place, Split
+from watchkeeper.bench.cases.recording import fingerprint
 from watchkeeper.bench.cells import Cell
 from watchkeeper.bench.forms import FORMS
 from watchkeeper.bench.machine import commit, machine, model_bytes, peak_memory_bytes, versions
@@ -53,7 +55,7 @@ def measure_cell(
     spent = [each for run in runs for each in run.spent]
     asked = sum(each.asked for each in spent)
     return {
-        **about(cell),
+        **about(cell, place.data),
         "state": DONE,
         "seeds": list(chosen),
         "splits": len(splits),
@@ -77,8 +79,9 @@ def measure_cell(
     }
 
 
-def about(cell: Cell) -> Record:
-    """Give what is known of a cell before it is run: enough to run it again."""
+def about(cell: Cell, data: Path | None = None) -> Record:
+    """Give what is known of a cell before it is run: enough to run it again. data: the folder of data sets."""
+    recorded = cell.data.recorded if data else ""
     return {
         "schema_version": SCHEMA_VERSION,
         "id": cell.id,
@@ -88,7 +91,10 @@ def about(cell: Cell) -> Record:
         "enhancement": cell.enhancement.name,
         "trivial": cell.model.trivial,
         "parameters": dict(cell.model.parameters),
-        "sources": {name: DATA_SETS.get(name).sha256 for name in cell.data.sources},
+        "sources": {
+            **{name: DATA_SETS.get(name).sha256 for name in cell.data.sources},
+            **({recorded: fingerprint(data / recorded)} if data and recorded else {}),
+        },
         "date": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
         "commit": commit(),
         "versions": versions(),

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from watchkeeper.cli.bench_plan import chosen_of, folders_of, from_file, planned
+from watchkeeper.cli.bench_record import record
 from watchkeeper.cli.bench_run import keep_board, run_again, run_shown, tell_skipped
 from watchkeeper.cli.options import JsonOption, SetOption, load_settings
 from watchkeeper.errors import WatchkeeperError
@@ -284,3 +285,6 @@ def audit_all(
         raise WatchkeeperError(f"{len(complaints)} complaints of the audit")
     if not json:
         typer.echo(f"all of {len(product())} registered parts are measured or excluded with a reason")
+
+
+app.command("record")(record)

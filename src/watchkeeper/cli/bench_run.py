@@ -118,7 +118,7 @@ def run_again(path: Path, folders: Folders, limits: Limits) -> tuple[dict[str, A
     reason = cell.enhancement.applies(cell.subject) or unmet(cell.model, cell.data) or absence(cell.data, apart.data)
     if reason:
         raise WatchkeeperError(f"{record['id']} cannot be run here: {reason}")
-    for told in changed(record, cell):
+    for told in changed(record, cell, apart.data):
         typer.echo(f"note: {told}", err=True)
     run_shown([cell], apart, limits, tuple(record.get("seeds", ())))
     fresh = find_record(apart.out, record["id"])
@@ -128,11 +128,11 @@ def run_again(path: Path, folders: Folders, limits: Limits) -> tuple[dict[str, A
     return record, fresh
 
 
-def changed(record: dict[str, Any], cell: Cell) -> list[str]:
-    """Tell what is not as it was when the record was made: parameters, data, commit, versions."""
+def changed(record: dict[str, Any], cell: Cell, data: Path) -> list[str]:
+    """Tell what is not as it was when the record was made: parameters, data sets in the folder, commit, versions."""
     from watchkeeper.bench.measure import about
 
-    now = about(cell)
+    now = about(cell, data)
     told = []
     for name in ("parameters", "sources", "commit", "versions"):
         before, after = record.get(name), now[name]

@@ -53,16 +53,8 @@ def tables(folder: Path) -> dict[str, pa.Table]:
         minutes.append((name.split("/")[-3], middle, faulty))
     for name in sorted(each for each in read if "/metric/" in each):
         _metrics(name, read[name], minutes, cells)
-    keys = list(cells)
     return {
-        "values": pa.table(
-            {
-                "modality": [key[0] for key in keys],
-                "minute": [key[1] for key in keys],
-                "column": [key[2] for key in keys],
-                "value": [cells[key] for key in keys],
-            }
-        ),
+        "values": as_values(cells),
         "minutes": pa.table(
             {
                 "day": [each[0] for each in minutes],
@@ -80,7 +72,7 @@ def splits(place: Place) -> Iterator[Split]:
     day = np.array(minutes.column("day").to_pylist())
     faulty = minutes.column("faulty").to_numpy(zero_copy_only=False)
     order = np.argsort(minutes.column("time_unix_ns").to_numpy(), kind="stable")
-    rows = {name: _wide(values.filter(pc.equal(values.column("modality"), name)), len(day)) for name in MODALITIES}
+    rows = wide(values, len(day))
     for each in np.unique(day):
         calm = order[(day[order] != each) & ~faulty[order]]
         held = len(calm) - round(VALIDATION_SHARE * len(calm))
@@ -94,12 +86,29 @@ def splits(place: Place) -> Iterator[Split]:
         )
 
 
+def as_values(cells: Cells) -> pa.Table:
+    """Give cells as a table in long form."""
+    keys = list(cells)
+    return pa.table(
+        {
+            "modality": [key[0] for key in keys],
+            "minute": [key[1] for key in keys],
+            "column": [key[2] for key in keys],
+            "value": [cells[key] for key in keys],
+        }
+    )
+
+
+def wide(values: pa.Table, minutes: int) -> dict[str, npt.NDArray[np.float64]]:
+    """Give each modality as rows (minutes, columns): 0 where a count is missing, nan where a measurement is."""
+    return {name: _wide(values.filter(pc.equal(values.column("modality"), name)), minutes) for name in MODALITIES}
+
+
 def _items(rows: dict[str, Any], chosen: Any, faulty: Any, name: str) -> tuple[Item, ...]:
     return (Item(name, ModalityBlock(*(rows[each][chosen] for each in MODALITIES)), faulty[chosen]),)
 
 
 def _wide(values: pa.Table, minutes: int) -> npt.NDArray[np.float64]:
-    """Give a modality as rows (minutes, columns): 0 where a count is missing, nan where a measurement is."""
     told = values.column("column").combine_chunks().dictionary_encode()
     names, rank = np.unique(np.array(told.dictionary.to_pylist()), return_inverse=True)
     column = rank[told.indices.to_numpy()]

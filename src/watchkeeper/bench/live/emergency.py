@@ -17,7 +17,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from watchkeeper.bench.base import BenchError
 from watchkeeper.bench.live.programs import SERVICES, SHOP, Pair
 from watchkeeper.bench.live.vital import Signs, Watch, deviations
 from watchkeeper.remedy.catalogue import Catalogue, CatalogueError, Order, load_catalogue
@@ -111,7 +110,7 @@ class _Run:
         self._folder = Path(tempfile.mkdtemp(prefix="watchkeeper-emergency-"))
         self._pair = Pair(self._folder, warmup_s=warmup_s)
         try:
-            self._learn(warmup_s)
+            self._pair.wait_watched(warmup_s + LEARNED_WITHIN_S)
             self._watch = Watch(Path(self._pair.shop["folder"]), self._pair.status)
             time.sleep(BAND_S)
             self._before = self._watch.signs()
@@ -127,15 +126,6 @@ class _Run:
         """End both programs and take their files away."""
         self._pair.stop()
         shutil.rmtree(self._folder, ignore_errors=True)
-
-    def _learn(self, warmup_s: float) -> None:
-        deadline, states = time.monotonic() + warmup_s + LEARNED_WITHIN_S, dict[str, str]()
-        while time.monotonic() < deadline:
-            states = {row["service"]: row["state"] for row in self._pair.api.get("/api/v1/status").json()["learning"]}
-            if all(states.get(service) == "watching" for service in SERVICES):
-                return
-            time.sleep(POLL_S)
-        raise BenchError(f"not every service is watched after {warmup_s + LEARNED_WITHIN_S:.0f} s: {states}")
 
     def evidence(self) -> Evidence:
         named, since_s = Named(""), time.monotonic()

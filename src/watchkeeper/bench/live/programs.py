@@ -11,6 +11,7 @@ import sys
 import time
 from collections.abc import Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import httpx
@@ -22,23 +23,27 @@ SHOP = Path(__file__).parents[4] / "examples" / "shop"
 READY_S = 90.0
 STOP_S = 10.0
 POLL_S = 0.1
+WATCHED_POLL_S = 1.0
 SERVICES = ("frontend", "catalogue", "cart", "checkout", "payment", "recommendation")
 
 
 class Pair:
-    """Watchkeeper and a shop that sends to it. `control` is the shop's own API, `api` Watchkeeper's."""
+    """Watchkeeper and a shop that sends to it. `control` is the shop's own API, `api` Watchkeeper's.
 
-    def __init__(self, folder: Path, *, warmup_s: float) -> None:
+    Watchkeeper's home is `folder/home`, the shop's files are in `folder/shop`. chosen: further settings.
+    """
+
+    def __init__(self, folder: Path, *, warmup_s: float, chosen: Mapping[str, float] = MappingProxyType({})) -> None:
         if not (SHOP / "shop" / "__main__.py").is_file():
-            raise BenchError(f"the example shop is not at {SHOP}; the live cells run in a checkout of Watchkeeper")
+            raise BenchError(f"the example shop is not at {SHOP}; what needs it runs in a checkout of Watchkeeper")
         self.folder = folder
         self._processes: list[subprocess.Popen[bytes]] = []
-        settings = {"http_port": 0, "otlp_http_port": 0, "otlp_grpc_port": 0, "detect_window_s": 5}
-        settings |= {"detect_warmup_s": round(warmup_s), "metric_warmup_s": round(warmup_s)}
+        settings: dict[str, float] = {"http_port": 0, "otlp_http_port": 0, "otlp_grpc_port": 0, "detect_window_s": 5}
+        settings |= {"detect_warmup_s": round(warmup_s), "metric_warmup_s": round(warmup_s), **chosen}
         try:
             up = [sys.executable, "-m", "watchkeeper.cli.main", "up", "--json-ready", "--home", str(folder / "home")]
             for name, value in settings.items():
-                up += ["--set", f"{name}={value}"]
+                up += ["--set", f"{name}={value:g}"]
             keeper = self._start("watchkeeper", up, folder)
             shop = [sys.executable, "-m", "shop", "up", "--json-ready", "--otlp", keeper["otlp_http"]]
             self.shop = self._start("shop", [*shop, "--folder", str(folder / "shop")], SHOP)
@@ -47,7 +52,7 @@ class Pair:
             raise
         if not self.shop["nginx"] or self.shop["carts"] != "redis":
             self.stop()
-            raise BenchError("the live cells need nginx and redis-server; install both")
+            raise BenchError("the live shop needs nginx and redis-server; install both")
         self.api = httpx.Client(base_url=keeper["http"], timeout=30.0, trust_env=False)
         self.control = httpx.Client(base_url=self.shop["control"], timeout=40.0, trust_env=False)
 
@@ -59,6 +64,16 @@ class Pair:
     def status(self) -> dict[str, Any]:
         """Give what runs in the shop and what it uses."""
         return dict(self.control.get("/status").raise_for_status().json())
+
+    def wait_watched(self, within_s: float) -> None:
+        """Wait until every service of the shop is watched rather than learned from; raises BenchError."""
+        deadline, states = time.monotonic() + within_s, dict[str, str]()
+        while time.monotonic() < deadline:
+            states = {row["service"]: row["state"] for row in self.api.get("/api/v1/status").json()["learning"]}
+            if all(states.get(service) == "watching" for service in SERVICES):
+                return
+            time.sleep(WATCHED_POLL_S)
+        raise BenchError(f"not every service is watched after {within_s:.0f} s: {states}")
 
     def stop(self) -> None:
         """End both, the shop first, with everything that they started."""

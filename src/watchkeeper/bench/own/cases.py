@@ -9,31 +9,22 @@ home, which needs its space beside it. Changes nothing.
 from __future__ import annotations
 
 import json
-import shutil
-import tempfile
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from datetime import datetime
 from functools import partial
 from pathlib import Path
 
-import pyarrow as pa
-
 from watchkeeper.bench.base import BenchError, DataSpec, Item, Place, Split
 from watchkeeper.bench.data.failures import FOLDS, folded
-from watchkeeper.bench.own.home import at_rest, check
+from watchkeeper.bench.own.home import at_rest, check, opened_copy, template_texts
 from watchkeeper.bench.own.store import read_range
 from watchkeeper.diagnose.category.folds import stratified_folds
 from watchkeeper.diagnose.gather import Reach, gather
 from watchkeeper.diagnose.incident import Incident
 from watchkeeper.diagnose.taken_up import is_expected, said_of
 from watchkeeper.diagnose.window import IncidentWindow
-from watchkeeper.patterns.miner import TemplateMiner
-from watchkeeper.receive.decode import decode
-from watchkeeper.settings import Settings
 from watchkeeper.signals.finding import Finding, finding_from_dict
-from watchkeeper.store.entry import Entry
-from watchkeeper.store.reads.base import rows
 from watchkeeper.store.store import Store
 from watchkeeper.topology.topologies import Topologies
 
@@ -59,7 +50,7 @@ def judged_data(
 
 
 def _causes(source: Path, within: tuple[int, int], place: Place) -> Iterator[Split]:
-    with at_rest(source) as home, tempfile.TemporaryDirectory(prefix="watchkeeper-bench-own-") as folder:
+    with at_rest(source) as home:
         chosen = [
             each for each in _within(home.incidents, within) if said_of(each).get("true_cause") or is_expected(each)
         ]
@@ -68,9 +59,7 @@ def _causes(source: Path, within: tuple[int, int], place: Place) -> Iterator[Spl
                 f"{source} has no incident in the range whose true cause somebody named; name some with "
                 "`watchkeeper feedback cause ID NODE`, and read it anew"
             )
-        copy = Path(folder) / "home"
-        shutil.copytree(home.layout.home, copy)
-        with Store.open(copy, Settings(chosen={"home": str(copy)}, environment={}), _decoded) as store:
+        with opened_copy(home) as store:
             topologies = Topologies(store.metadata)
             items = [Item(each.id, _window(store, topologies, each), _truth(each)) for each in chosen]
     yield Split("incidents", (), tuple(items))
@@ -84,8 +73,8 @@ def _truth(incident: Incident) -> frozenset[str]:
 def _window(store: Store, topologies: Topologies, incident: Incident) -> IncidentWindow:
     reach = Reach(incident.first_unix_ns, max(incident.last_unix_ns, incident.first_unix_ns + 1), incident.nodes)
     topology = topologies.at(incident.first_unix_ns - HOUR_NS, incident.last_unix_ns)
-    texts = partial(_text, store, TemplateMiner())
-    return gather(store, reach, topology=topology, template_text=texts, findings=_findings(store, incident))
+    findings = _findings(store, incident)
+    return gather(store, reach, topology=topology, template_text=template_texts(store), findings=findings)
 
 
 def _findings(store: Store, incident: Incident) -> list[Finding]:
@@ -93,16 +82,6 @@ def _findings(store: Store, incident: Incident) -> list[Finding]:
     marks = ", ".join("?" * len(ids))
     found = store.metadata.read(f"SELECT document FROM findings WHERE id IN ({marks}) ORDER BY id", ids) if ids else []
     return [finding_from_dict(json.loads(each["document"])) for each in found]
-
-
-def _text(store: Store, miner: TemplateMiner, template_id: int) -> str:
-    """Give a template's text, mined from one of its lines."""
-    found = rows(store, "SELECT body FROM logs WHERE template_id = ? LIMIT 1", [template_id])
-    if not found:
-        return ""
-    mined = miner.match(pa.array([str(found[0]["body"])]), pa.nulls(1, pa.int64()))[0].as_py()
-    template = miner.get(int(mined))
-    return template.text if template else ""
 
 
 def _categories(source: Path, within: tuple[int, int], place: Place) -> Iterator[Split]:
@@ -126,9 +105,3 @@ def _categories(source: Path, within: tuple[int, int], place: Place) -> Iterator
 
 def _within(incidents: Sequence[Incident], within: tuple[int, int]) -> list[Incident]:
     return [each for each in incidents if within[0] <= each.first_unix_ns < within[1] and not each.merged_into]
-
-
-def _decoded(entry: Entry) -> pa.RecordBatch:
-    return decode(
-        entry.signal, entry.encoding, entry.payload, sender=entry.sender, received_unix_ns=entry.received_unix_ns
-    ).batch

@@ -1,8 +1,8 @@
 """A Watchkeeper's home that no process has open, or a backup of one: its log lines and incidents, and no trace of it.
 
-Enters: the folder, or the `.tar` file of a backup. Leaves: lines in parts and incidents. SQLite files are copied first,
-for opening one writes beside it; segments and the log are read where they lie. Takes no lock: a home that is in use is
-refused, before and after. Does not repair: a home with a lost catalog is for the product to open first.
+Enters: the folder, or the `.tar` file of a backup. Leaves: lines in parts and incidents, or the store of a copy. SQLite
+files are copied first, for opening one writes beside it; segments and the log are read where they lie. Takes no lock: a
+home that is in use is refused, before and after. Does not repair: a home that lost its catalog is for the product.
 """
 
 from __future__ import annotations
@@ -13,8 +13,9 @@ import os
 import shutil
 import sqlite3
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, contextmanager
+from functools import cache
 from pathlib import Path
 from typing import NamedTuple
 
@@ -23,14 +24,18 @@ import pyarrow.compute as pc
 
 from watchkeeper.bench.base import BenchError
 from watchkeeper.diagnose.incident import Incident, incident_from_dict
+from watchkeeper.patterns.miner import TemplateMiner
 from watchkeeper.receive.decode import decode
+from watchkeeper.settings import Settings
 from watchkeeper.signals.schema import Signal
 from watchkeeper.store import wal
 from watchkeeper.store.backup import restore
 from watchkeeper.store.catalog import Catalog
 from watchkeeper.store.layout import Layout, check_format
 from watchkeeper.store.metadata import Metadata
+from watchkeeper.store.reads.base import Queryable, rows
 from watchkeeper.store.segments import Segment
+from watchkeeper.store.store import Store
 
 INCIDENTS_VERSION = 1
 """The version of the table of incidents that is read here."""
@@ -94,6 +99,33 @@ def at_rest(source: Path) -> Iterator[Home]:
         _hold_unused(layout)
 
 
+@contextmanager
+def opened_copy(home: Home) -> Iterator[Store]:
+    """Give the store of a copy of a home, which needs its space beside it; nothing in it is too old to be kept."""
+    kept = {f"{signal.value}_days_max": 0 for signal in Signal}
+    with tempfile.TemporaryDirectory(prefix="watchkeeper-bench-own-") as folder:
+        copy = Path(folder) / "home"
+        shutil.copytree(home.layout.home, copy)
+        settings = Settings(chosen={"home": str(copy), **kept}, environment={})
+        with Store.open(copy, settings, _batch) as store:
+            yield store
+
+
+def template_texts(store: Queryable) -> Callable[[int], str]:
+    """Give what tells a template's text, mined from one of its lines; "" for one that has none."""
+    miner = TemplateMiner()
+
+    def text(template_id: int) -> str:
+        found = rows(store, "SELECT body FROM logs WHERE template_id = ? LIMIT 1", [template_id])
+        if not found:
+            return ""
+        mined = miner.match(pa.array([str(found[0]["body"])]), pa.nulls(1, pa.int64()))[0].as_py()
+        template = miner.get(int(mined))
+        return template.text if template else ""
+
+    return cache(text)
+
+
 def _hold_unused(layout: Layout) -> None:
     """Raise BenchError while a process has the home open: what is read would change under the reading."""
     try:
@@ -137,15 +169,14 @@ def _telemetry(layout: Layout, place: Path) -> tuple[list[Segment], list[pa.Reco
                 continue
             known.add(record.content_hash)
             if record.entry.signal is Signal.LOGS:
-                logged.append(_decoded(record.entry))
+                logged.append(_plain(_batch(record.entry)))
     return segments, [batch for batch in logged if batch.num_rows]
 
 
-def _decoded(entry: wal.Entry) -> pa.RecordBatch:
-    batch = decode(
+def _batch(entry: wal.Entry) -> pa.RecordBatch:
+    return decode(
         entry.signal, entry.encoding, entry.payload, sender=entry.sender, received_unix_ns=entry.received_unix_ns
     ).batch
-    return _plain(batch)
 
 
 def _incidents(layout: Layout, place: Path) -> list[Incident]:
