@@ -34,12 +34,13 @@ class OwnMounts:
 def own_mounts(script: str) -> Iterator[OwnMounts]:
     """Make a namespace and its mounts by a shell script; skips the test where that cannot be done.
 
-    The script may leave daemons in the background. The shell lives as long as our end of its pipe is open, then ends
-    them: the namespace goes with the test's process, however that ends.
+    The script may leave one daemon in the background. The shell lives as long as our end of its pipe is open, then ends
+    it: the namespace goes with the test's process, however that ends.
     """
     if os.geteuid() != 0 or not (shutil.which("unshare") and shutil.which("nsenter")):
         pytest.skip("mounts of one's own need root, unshare and nsenter")
-    held = f"{script}\necho ready\ncat\nkill $(jobs -p) 2>/dev/null || true"
+    # The daemon is known by $!: some shells give no jobs within $(...).
+    held = f'{script}\necho ready\ncat\nif [ -n "$!" ]; then kill "$!"; wait "$!" || true; fi'
     with _held("unshare", "--mount", "--propagation", "private", "sh", "-ec", held) as pid:
         yield OwnMounts(pid)
 

@@ -187,7 +187,7 @@ def test_the_same_fault_on_two_nodes_is_two_incidents_each_with_its_own_job(tmp_
     grouper.see(Topology((*services, *(TopologyNode(NodeKind.HOST, host) for host in hosts)), tuple(edges)))
     for host in hosts:
         node = Watched(tmp_path / host, host, reports)
-        node.node.nvml(answer_of(healthy_gpu(0, uuid=f"GPU-{host}")))
+        node.node.nvml(answer_of(healthy_gpu(0, uuid=f"GPU-{host}"), healthy_gpu(1, uuid=f"GPU-{host}-1")))
         node.node.kernel(XID_79, at_s=LATE_S)
         (finding,) = node.found()
         grouper.observe(finding)
