@@ -1,17 +1,12 @@
-"""`watchkeeper bench record`: what is switched on, what is refused, and one fault of the real shop from end to end."""
+"""`watchkeeper bench record`: what is switched on, and what is refused."""
 
 from __future__ import annotations
 
-import json
-import shutil
 from pathlib import Path
 
 import pytest
-from tests.e2e.product import watchkeeper
 
-from watchkeeper.bench.base import BenchError, Place
-from watchkeeper.bench.cases.recording import HOME, LABELS_FILE, RECORDED, read_labels
-from watchkeeper.bench.discover import catalogue
+from watchkeeper.bench.base import BenchError
 from watchkeeper.bench.live import programs
 from watchkeeper.bench.live.recorder import CATEGORIES, GONE, Course, Strike, chosen, record
 
@@ -63,25 +58,3 @@ def test_what_cannot_be_recorded_is_told_and_leaves_nothing(tmp_path: Path, monk
     with pytest.raises(BenchError, match="example shop is not at"):
         record(tmp_path / "new", Course(), lambda _: None)
     assert not [*(tmp_path / "new").glob("*")]
-
-
-@pytest.mark.slow
-@pytest.mark.skipif(not (shutil.which("nginx") and shutil.which("redis-server")), reason="needs nginx and redis-server")
-def test_a_fault_of_the_real_shop_is_recorded_and_read(tmp_path: Path):
-    folder = tmp_path / RECORDED
-    short = ("--set", f"data={tmp_path}", "--calm", 20, "--fault-for", 6, "--rest", 8, "--settle", 2)
-    ran = watchkeeper("bench", "record", "--rounds", 1, "--faults", "bad-deploy", *short, "--json")
-    assert ran.returncode == 0, ran.stderr
-    assert "[1/1] bad-deploy at payment" in ran.stderr
-    (fault,) = json.loads(ran.stdout)["faults"]
-    assert (fault["nodes"], fault["category"]) == (["service:payment"], "config_or_deploy")
-    assert {each.name for each in folder.iterdir()} == {HOME, LABELS_FILE}
-    assert len(read_labels(folder).calm) == 2
-    known, place = catalogue(), Place(tmp_path, tmp_path / "cache")
-    (told,) = known.data.get("localization/shop").splits(place)
-    window = next(item.given for item in told.test if item.truth)
-    assert {"service:payment", "database:cart/redis", "external:bank"} <= set(window.nodes)
-    assert {one.kind for one in window.events} >= {"log", "span"}
-    (split,) = known.data.get("anomaly-detection/shop").splits(place)
-    assert all(part.shape[1] > 10 for part in split.test[0].given)
-    assert split.test[0].truth.any()
