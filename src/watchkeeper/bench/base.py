@@ -117,11 +117,12 @@ class Figure(NamedTuple):
 
 @dataclass(frozen=True)
 class Measured:
-    """All figures of a cell, figures by case for paired comparison, and curves as (x, y) points."""
+    """All figures of a cell, figures by case for paired comparison, curves as (x, y) points, words on some cases."""
 
     figures: dict[str, Figure]
     cases: dict[str, dict[str, float]] = field(default_factory=dict)
     curves: dict[str, list[tuple[float, float]]] = field(default_factory=dict)
+    remarks: dict[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -158,7 +159,8 @@ class DataSpec:
     labels: `none`, `normal` (only normal ones are learned from) or `full`. covers: what else the audit counts as
     measured by it. headline: the metric to judge by, where it is another than the task's. system: what was recorded, by
     default the first source; data sets of one system teach nothing about another. recorded: a folder in the folder of
-    data sets that `watchkeeper bench record` fills, where it is of that kind.
+    data sets that `watchkeeper bench record` fills, where it is of that kind. repeats: asks each question several
+    times, so that a random model draws anew each time and needs one seed only.
     """
 
     name: str
@@ -175,6 +177,7 @@ class DataSpec:
     cell_s: float = 0.0
     system: str = ""
     recorded: str = ""
+    repeats: bool = False
 
     @property
     def id(self) -> str:

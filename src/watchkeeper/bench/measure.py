@@ -48,7 +48,7 @@ def measure_cell(
     load_s = time.perf_counter() - begun_s if loaded is None else loaded[1]
     if not splits:
         raise BenchError(f"the data set {cell.data.id} gives no split")
-    random = cell.model.random or cell.enhancement.random
+    random = (cell.model.random or cell.enhancement.random) and not cell.data.repeats
     chosen = tuple(seeds) or (SEEDS if random else SEEDS[:1])
     runs = [_run(cell, place, splits, seed) for seed in chosen]
     measured = merged([run.measured for run in runs])
@@ -76,6 +76,7 @@ def measure_cell(
         "peak_memory_bytes": peak_memory_bytes(),
         "curves": {name: _thinned(points) for name, points in measured.curves.items()},
         "cases": _columns(measured.cases),
+        **({"remarks": measured.remarks} if measured.remarks else {}),
     }
 
 

@@ -35,4 +35,9 @@ def merged(runs: Sequence[Measured]) -> Measured:
             for name, value in told.items():
                 cases[case][name].append(value)
     means = {case: {name: float(np.mean(values)) for name, values in told.items()} for case, told in cases.items()}
-    return Measured(figures, means, runs[0].curves)
+    remarks = {case: _joined([run.remarks.get(case, "") for run in runs]) for run in runs for case in run.remarks}
+    return Measured(figures, means, runs[0].curves, remarks)
+
+
+def _joined(words: Sequence[str]) -> str:
+    return " | ".join(dict.fromkeys(each for each in words if each))

@@ -4,7 +4,9 @@ import numpy as np
 import pytest
 
 from watchkeeper.bench.scores.events import (
+    EventCounts,
     count_events,
+    event_intervals,
     event_score,
     incidents,
     point_adjusted_f1,
@@ -48,6 +50,19 @@ def test_events_and_incidents_are_counted_once_each():
 def test_no_incident_is_no_division_by_zero():
     counts = count_events(incidents(np.zeros(10), 1), [0] * 9 + [1], 60.0)
     assert event_score([counts], 60.0) == (0.0, 0.0, 0.0, 0.0, float("inf"))
+
+
+def test_intervals_draw_machines_whole():
+    good, bad = EventCounts(4, 4, 4, 4, 1.0, (1, 2, 3, 4)), EventCounts(4, 0, 6, 0, 1.0, ())
+    told = event_intervals([good, bad], 60.0)
+    assert told["recall"] == (0.5, 0.0, 1.0)
+    assert told["false_per_day"] == (3.0, 0.0, 6.0)
+    assert told["median_delay_s"] == (150.0, 150.0, float("inf"))
+    assert event_intervals([good], 60.0) == {}
+    many = event_intervals([good, bad] * 50, 60.0)["recall"]
+    assert many.mean == 0.5
+    assert 0.35 < many.low < 0.45
+    assert 0.55 < many.high < 0.65
 
 
 def test_the_budget_is_kept_on_the_scores_it_was_set_by():

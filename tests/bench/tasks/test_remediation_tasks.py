@@ -127,17 +127,20 @@ def ended(fault, *, resolved, order=None, unapproved=0):
 
 def test_figures_of_emergencies_come_from_the_ledger():
     order = Order("restart-process", "cart")
-    told = [("a", True, order, 0), ("a", False, order, 2), ("b", True, None, 0)]
+    told = [("a", True, order, 0), ("a", False, order, 2), ("b", True, None, 0), ("b", True, None, 0)]
     items = tuple(
         Item(f"{fault}{at}", None, Ledger([ended(fault, resolved=yes, order=did, unapproved=more)]))
         for at, (fault, yes, did, more) in enumerate(told)
     )
-    lies = ("resolved it all",) * 3
-    figures = automatic_execution.measure([Outcome(Split("live", (), items), (), lies)]).figures
-    assert figures["resolved"].value == pytest.approx(2 / 3)
+    lies = ("resolved it all",) * 4
+    measured = automatic_execution.measure([Outcome(Split("live", (), items), (), lies)])
+    figures = measured.figures
+    assert figures["resolved"] == pytest.approx((0.75, 0.5, 1.0))  # two faults: the ends are one of them twice
     assert figures["pass_k"].value == 0.5
     assert figures["unapproved_changes"].value == 2
-    assert figures["acted_in_vain"].value == pytest.approx(1 / 3)
+    assert set(measured.cases) == {"a0", "a1", "b2", "b3"}  # the same of every model, so that two can be paired
+    assert measured.remarks["a1"].startswith("restart-process cart")
+    assert figures["acted_in_vain"].value == pytest.approx(1 / 4)
 
 
 def test_signs_are_read_from_the_front(tmp_path):

@@ -12,7 +12,8 @@ from watchkeeper.bench.base import DataSpec, Item, Place, Split
 from watchkeeper.bench.live.emergency import Emergency, Ledger
 
 FAULTS = ("bad-deploy", "error-rate", "latency", "cpu-burst", "memory-leak", "dependency-down", "queue-jam")
-RUNS = 1
+RUNS = 3
+"""Runs of each fault, for pass^k."""
 WARMUP_S = 60.0
 WARMUP_QUICK_S = 25.0
 
@@ -39,7 +40,16 @@ def quick(place: Place) -> Iterator[Split]:
 _TASK, _FORM = "automatic-execution", "shop"
 DATA = (
     DataSpec(
-        "shop", 1, _TASK, _FORM, "the example shop, live: each of its faults", (), splits, quick=False, cell_s=3_600
+        "shop",
+        1,
+        _TASK,
+        _FORM,
+        f"the example shop, live: each of its faults, {RUNS} times",
+        (),
+        splits,
+        quick=False,
+        cell_s=7_200,
+        repeats=True,
     ),
     DataSpec("shop_bad_deploy", 1, _TASK, _FORM, "the example shop, live: a bad deploy", (), quick, cell_s=400),
 )

@@ -12,7 +12,8 @@ from watchkeeper.bench.output.board import Row, Table
 from watchkeeper.bench.output.words import cells, grouped, header
 from watchkeeper.bench.records import DONE, SKIPPED, Record
 
-METRICS = 5
+METRICS, INTERVALS = 8, 3
+"""How many metrics a table shows, and of how many of them the interval."""
 _NONE: Mapping[tuple[str, str], Sequence[tuple[str, str]]] = MappingProxyType({})
 _HEAD = """# Scoreboard
 
@@ -36,7 +37,7 @@ def markdown_page(
             "",
         ]
         shown = [row for row in table.rows if row.state != SKIPPED]
-        parts += _lines(header(table, columns), [cells(table, row, columns) for row in shown])
+        parts += _lines(header(table, columns), [cells(table, row, columns, INTERVALS) for row in shown])
         parts += [*skipped(table.rows), ""]
         told = [
             f"![{title} of {table.data.id}]({path})"

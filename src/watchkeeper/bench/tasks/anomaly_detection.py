@@ -15,25 +15,34 @@ import numpy as np
 from watchkeeper.bench.base import Figure, Measured, Metric, Outcome, Task
 from watchkeeper.bench.merge import merged
 from watchkeeper.bench.scores.bootstrap import mean_interval
-from watchkeeper.bench.scores.events import EventCounts, count_events, event_score, incidents, threshold_for_budget
+from watchkeeper.bench.scores.events import (
+    EventCounts,
+    count_events,
+    event_intervals,
+    event_score,
+    incidents,
+    threshold_for_budget,
+)
 from watchkeeper.bench.scores.flags import areas, flagged_figures, precision_recall
 from watchkeeper.bench.scores.vus import auc_pr, vus
 
 METRICS = (
     Metric("f1", "F1 of the anomalous ones at the threshold of the training part (series: of events)", headline=True),
     Metric("pr_auc", "average precision over all thresholds"),
-    Metric("roc_auc", "area under the ROC curve"),
-    Metric("precision", "share of the flagged that is anomalous (series: of incidents that meet an event)"),
-    Metric("recall", "share of the anomalous that is flagged (series: of events that are found)"),
-    Metric("false_alarms", "share of the normal that is flagged", higher_is_better=False),
     Metric("vus_pr", "volume under the precision-recall surface, mean over machines"),
     Metric("false_per_day", "incidents a machine-day that meet no event", higher_is_better=False, tolerance=0.1),
     Metric(
         "delay_s", "median seconds from an event's first step to its incident", higher_is_better=False, tolerance=60
     ),
+    Metric("roc_auc", "area under the ROC curve"),
+    Metric("precision", "share of the flagged that is anomalous (series: of incidents that meet an event)"),
+    Metric("recall", "share of the anomalous that is flagged (series: of events that are found)"),
+    Metric("false_alarms", "share of the normal that is flagged", higher_is_better=False),
 )
 DELAY_BUDGETS = (0.05, 0.1, 0.25, 0.5, 1.0, 2.0, 5.0)
 """Incidents a day on the validation part, for the curve of delay against false alarms."""
+_FIGURES = {"median_delay_s": "delay_s"}
+"""Names of the task's metrics where the score has another."""
 
 
 def measure(outcomes: Sequence[Outcome]) -> Measured:
@@ -78,13 +87,10 @@ def _series(outcomes: Sequence[Outcome]) -> Measured:
             buffer = int(facts["buffer_steps"])
             cases[one.split.name] = {"vus_pr": vus(scores, true, buffer).pr, "pr_auc": auc_pr(scores, true)}
     step_s = float(outcomes[0].split.facts["step_s"])
-    events = event_score(counts, step_s)
+    events, ends = event_score(counts, step_s), event_intervals(counts, step_s)
     figures = {
-        "f1": Figure(events.f1),
-        "precision": Figure(events.precision),
-        "recall": Figure(events.recall),
-        "false_per_day": Figure(events.false_per_day),
-        "delay_s": Figure(events.median_delay_s),
+        _FIGURES.get(name, name): Figure(*(ends[name] if ends else (value,)))
+        for name, value in events._asdict().items()
     }
     for name in ("vus_pr", "pr_auc"):
         figures[name] = Figure(*mean_interval([each[name] for each in cases.values()], draws=2_000))

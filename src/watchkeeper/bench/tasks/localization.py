@@ -12,11 +12,11 @@ from watchkeeper.diagnose.base import Ranking
 
 METRICS = (
     Metric("at_1", "share of faults whose first candidate is right", headline=True, tolerance=0.02),
+    Metric("specificity", "share of windows without a fault in which it abstains", tolerance=0.05),
     Metric("at_3", "share of faults with a right one among the first three", tolerance=0.02),
     Metric("at_5", "share of faults with a right one among the first five", tolerance=0.02),
     Metric("average_at_5", "mean of accuracy at 1 to 5"),
     Metric("mrr", "mean reciprocal rank of the first right one"),
-    Metric("specificity", "share of windows without a fault in which it abstains", tolerance=0.05),
     Metric("answered", "share of faults in which it does not abstain", tolerance=0.05),
 )
 
