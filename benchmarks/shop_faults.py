@@ -21,12 +21,11 @@ from typing import Any
 
 import httpx
 
+from watchkeeper.bench.live.shop import SERVICES, right_nodes
 from watchkeeper.bench.scores.bootstrap import mean_interval
 from watchkeeper.cli.demo_processes import Programs, find_shop, port_settings
 
 FAULTS = ("bad-deploy", "error-rate", "latency", "cpu-burst", "memory-leak", "dependency-down", "queue-jam")
-SERVICES = ("frontend", "catalogue", "cart", "checkout", "payment", "recommendation")
-DEPENDENCY_NODES = {"carts": ("database:cart/redis", "service:redis"), "bank": ("external:bank",)}
 WATCHED_S = 60.0
 POLL_S = 1.0
 NS = 1_000_000_000
@@ -89,7 +88,7 @@ def _learn(api: httpx.Client, warmup_s: int) -> None:
 def _watch(api: httpx.Client, fault: dict[str, Any]) -> dict[str, Any]:
     """Poll the incidents for WATCHED_S and tell what they named when."""
     begun_ns = int(fault["start_unix_ns"])
-    right = right_nodes(fault)
+    right = right_nodes(fault["service"], fault["parameters"])
     outcome: dict[str, Any] = {"service": fault["service"], "first_finding_s": None, "first_finding": "", "named": []}
     right_since: float | None = None
     while (after_s := (time.time_ns() - begun_ns) / NS) < WATCHED_S:
@@ -124,14 +123,6 @@ def _named(api: httpx.Client, begun_ns: int) -> dict[str, Any]:
             "confidence": cause["confidence"] if cause else 0,
         }
     return {"node": "", "confidence": 0}
-
-
-def right_nodes(fault: dict[str, Any]) -> tuple[str, ...]:
-    """Give the nodes that are a right answer."""
-    dependency = fault["parameters"].get("dependency")
-    if DEPENDENCY_NODES.get(dependency):
-        return DEPENDENCY_NODES[dependency]
-    return (f"service:{fault['service']}",)
 
 
 def figures(seen: list[dict[str, Any]]) -> dict[str, Any]:

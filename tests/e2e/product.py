@@ -25,7 +25,7 @@ FREE_PORTS = {"http_port": 0, "otlp_http_port": 0, "otlp_grpc_port": 0}
 class Product:
     """One `watchkeeper up`; `endpoints` is filled once it is ready."""
 
-    def __init__(self, home: Path, *, ready_within_s: float = 90.0, **settings: object) -> None:
+    def __init__(self, home: Path, *, ready_within_s: float = 30.0, **settings: object) -> None:
         self.home = home
         self._settings = {"home": home, **FREE_PORTS, **settings}
         self._ready_within_s = ready_within_s

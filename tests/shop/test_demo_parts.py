@@ -188,7 +188,7 @@ class FakeApi:
                 path = self.path.partition("?")[0]
                 learning = [
                     {"service": name, "state": api.state, "learned_s": 10, "needed_s": 10, "lines": 1}
-                    for name in demo_module.LEARNED
+                    for name in demo_module.SERVICES
                 ]
                 learning.append({"service": "redis", "state": "warming", "learned_s": 0, "needed_s": 10, "lines": 1})
                 answers: dict[str, Any] = {

@@ -1,14 +1,28 @@
-"""`watchkeeper bench record`: what is switched on, and what is refused."""
+"""`watchkeeper bench record`: what is switched on, what is refused, and what is left when it is ended early."""
 
 from __future__ import annotations
 
+import shutil
+import signal
+import subprocess
+import sys
 from pathlib import Path
 
+import numpy as np
+import psutil
 import pytest
+from shop_run import until
 
-from watchkeeper.bench.base import BenchError
+from watchkeeper.bench.base import BenchError, Place
+from watchkeeper.bench.cases.recording import RECORDED, read_labels
+from watchkeeper.bench.discover import catalogue
 from watchkeeper.bench.live import programs
-from watchkeeper.bench.live.recorder import CATEGORIES, GONE, Course, Strike, chosen, record
+from watchkeeper.bench.live.recorder import CATEGORIES, Course, Strike, chosen, record
+from watchkeeper.bench.live.shop import DEPENDENCY_NODES, DEPENDENTS, SERVICES
+
+needs_shop = pytest.mark.skipif(
+    not (shutil.which("nginx") and shutil.which("redis-server")), reason="nginx and redis-server are not installed"
+)
 
 KINDS = [
     {"kind": "latency", "services": ["catalogue", "frontend", "cart", "payment"]},
@@ -42,9 +56,12 @@ def test_a_fault_that_the_shop_has_not_is_told(fault: str, why: str):
 def test_every_kind_of_the_shop_has_a_category():
     from shop.faults import DEPENDENCIES
     from shop.faults import KINDS as OFFERED
+    from shop.layout import SERVICES as SHOP_SERVICES
 
     assert set(CATEGORIES) == set(OFFERED)
-    assert set(GONE) <= set(DEPENDENCIES)
+    assert set(SHOP_SERVICES) == set(SERVICES)
+    assert {service: DEPENDENCIES[service][0] for service in DEPENDENTS} == DEPENDENTS
+    assert set(DEPENDENTS.values()) == set(DEPENDENCY_NODES)
 
 
 def test_what_cannot_be_recorded_is_told_and_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
@@ -58,3 +75,73 @@ def test_what_cannot_be_recorded_is_told_and_leaves_nothing(tmp_path: Path, monk
     with pytest.raises(BenchError, match="example shop is not at"):
         record(tmp_path / "new", Course(), lambda _: None)
     assert not [*(tmp_path / "new").glob("*")]
+
+
+class Recording:
+    """`watchkeeper bench record` as a user runs it, with what it tells."""
+
+    def __init__(self, folder: Path, *options: str) -> None:
+        self.folder, self._told = folder, folder.parent / "told.txt"
+        command = [sys.executable, "-m", "watchkeeper.cli.main", "bench", "record", str(folder), *options]
+        with self._told.open("wb") as told:
+            self.process = subprocess.Popen(command, stdout=told, stderr=told, start_new_session=True)
+
+    def told(self) -> str:
+        return self._told.read_text(encoding="utf-8")
+
+    def wait_told(self, words: str, within_s: float) -> list[psutil.Process]:
+        """Wait until it says so; gives all that it started and that runs."""
+
+        def said() -> bool:
+            assert self.process.poll() is None, self.told()
+            return words in self.told()
+
+        until(said, within_s, f"{words!r} to be told")
+        started = psutil.Process(self.process.pid).children(recursive=True)
+        assert any("shop" in each.cmdline() for each in started)
+        return started
+
+    def end(self, number: int, started: list[psutil.Process]) -> int:
+        """Send a signal; gives the status once everything is gone."""
+        self.process.send_signal(number)
+        status = self.process.wait(40.0)
+        _, alive = psutil.wait_procs(started, 20.0)
+        for each in alive:
+            each.kill()
+        assert not alive
+        return status
+
+
+@needs_shop
+def test_ctrl_c_before_the_first_fault_leaves_nothing(tmp_path: Path):
+    recording = Recording(tmp_path / "cut", "--calm", "60")
+    assert recording.end(signal.SIGINT, recording.wait_told("calm, to learn from", 60.0)) == 130
+    assert "nothing is kept" in recording.told()
+    assert not [*(tmp_path / "cut").glob("*")]
+
+
+@needs_shop
+def test_what_a_killed_recording_started_ends_with_it(tmp_path: Path):
+    recording = Recording(tmp_path / "killed", "--calm", "60")
+    assert recording.end(signal.SIGKILL, recording.wait_told("calm, to learn from", 60.0)) == -signal.SIGKILL
+
+
+@needs_shop
+def test_a_recording_ended_in_its_second_fault_is_one_of_the_first(tmp_path: Path):
+    """A real shop with a real fault: the smallest recording that cells can read."""
+    place = Place(tmp_path, tmp_path / "cache")
+    course = ("--calm", "30", "--fault-for", "15", "--rest", "12", "--settle", "2", "--rounds", "1")
+    recording = Recording(tmp_path / RECORDED, *course, "--faults", "error-rate,latency")
+    started = recording.wait_told("[2/2] latency at catalogue", 150.0)
+    assert recording.end(signal.SIGTERM, started) == 130
+    assert "holds the 1 faults that were over" in recording.told()
+    (fault,) = read_labels(tmp_path / RECORDED).faults
+    assert (fault.name, fault.nodes, fault.category) == ("error-rate", ("service:payment",), "application_error")
+    assert 14.0 < (fault.end_unix_ns - fault.begin_unix_ns) / 1e9 < 25.0
+    (split,) = catalogue().data.get("anomaly-detection/shop").splits(place)
+    (asked,) = split.test
+    assert 2 <= asked.truth.sum() < len(asked.truth)
+    failed = asked.given.logs[np.asarray(asked.truth, bool)].sum()
+    assert failed > 0  # the telemetry of the fault is there, not only its label
+    (localized,) = catalogue().data.get("localization/shop").splits(place)
+    assert {item.truth for item in localized.test if item.truth} == {frozenset(fault.nodes)}

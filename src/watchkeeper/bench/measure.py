@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import datetime
 import math
-import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -19,10 +18,11 @@ from watchkeeper.bench.base import BenchError, Figure, Measured, Place, Split
 from watchkeeper.bench.cases.recording import fingerprint
 from watchkeeper.bench.cells import Cell
 from watchkeeper.bench.forms import FORMS
-from watchkeeper.bench.machine import commit, machine, model_bytes, peak_memory_bytes, versions
+from watchkeeper.bench.machine import commit, machine, model_bytes, versions
 from watchkeeper.bench.merge import merged
 from watchkeeper.bench.protocol import Spent, run_split
 from watchkeeper.bench.records import DONE, SCHEMA_VERSION, Record
+from watchkeeper.bench.trainings import clock_s, peak_bytes, used
 from watchkeeper.datasets.catalogue import DATA_SETS
 
 SEEDS = (0, 1, 2)
@@ -43,9 +43,9 @@ def measure_cell(
     cell: Cell, place: Place, seeds: Sequence[int] = (), loaded: tuple[list[Split], float] | None = None
 ) -> Record:
     """Run a cell and give its record; `loaded` are the splits where they were read before, and the seconds it took."""
-    begun_s = time.perf_counter()
+    begun_s = clock_s()
     splits = list(cell.data.splits(place)) if loaded is None else loaded[0]
-    load_s = time.perf_counter() - begun_s if loaded is None else loaded[1]
+    load_s = clock_s() - begun_s if loaded is None else loaded[1]
     if not splits:
         raise BenchError(f"the data set {cell.data.id} gives no split")
     random = (cell.model.random or cell.enhancement.random) and not cell.data.repeats
@@ -68,12 +68,13 @@ def measure_cell(
             "load": round(load_s, 3),
             "fit": round(sum(each.fit_s for each in spent), 3),
             "answer": round(sum(each.answer_s for each in spent), 3),
-            "total": round(time.perf_counter() - begun_s, 3),
+            "total": round(clock_s() - begun_s, 3),
         },
         "asked": asked,
         "model_bytes": max(run.bytes for run in runs),
         "notes": _means([each for run in runs for each in run.notes]),
-        "peak_memory_bytes": peak_memory_bytes(),
+        "trainings": used(),
+        "peak_memory_bytes": peak_bytes(),
         "curves": {name: _thinned(points) for name, points in measured.curves.items()},
         "cases": _columns(measured.cases),
         **({"remarks": measured.remarks} if measured.remarks else {}),

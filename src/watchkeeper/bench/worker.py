@@ -7,7 +7,6 @@ Leaves: a record a cell, state `done` or `failed`, and lines that tell the runne
 
 from __future__ import annotations
 
-import ctypes
 import gc
 import os
 import signal
@@ -19,14 +18,13 @@ from typing import Any, BinaryIO, NamedTuple, NoReturn
 
 import orjson
 
+from watchkeeper.bench import progress, trainings
 from watchkeeper.bench.base import Place, Split
 from watchkeeper.bench.cells import cell_of
 from watchkeeper.bench.discover import Catalogue, catalogue
 from watchkeeper.bench.measure import about, measure_cell
-from watchkeeper.bench.progress import VARIABLE
 from watchkeeper.bench.records import FAILED, Record, write_record
-
-_PR_SET_PDEATHSIG = 1
+from watchkeeper.native.parent_death import end_with_parent
 
 
 class Loaded(NamedTuple):
@@ -64,16 +62,17 @@ def obey(known: Catalogue, order: dict[str, Any], loaded: Loaded, identifier: st
     return record
 
 
-def end_with_parent() -> None:
+def end_with_mine() -> None:
     """Let the kernel end this process when the one that started it ends, however that does; Linux only."""
-    if sys.platform == "linux":
-        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+    if ask := end_with_parent(signal.SIGKILL):
+        ask()
 
 
 def serve(orders: BinaryIO, told: int) -> None:
     """Take the first order, then fork for each cell; `told` is the file that the runner reads."""
     order = orjson.loads(orders.readline())
     known = catalogue(order["use"])
+    trainings.forget_old(_kept(order))
     loaded = load(known, order)
     gc.freeze()  # what is loaded is not touched by the forks' collector, so that they share its pages
     _tell(told, {"loaded_s": loaded.seconds})
@@ -91,10 +90,11 @@ def _cell(known: Catalogue, order: dict[str, Any], loaded: Loaded, one: dict[str
     """Run one cell in the fork; what it writes on standard error goes to the file that the runner reads."""
     status = 1
     try:
-        end_with_parent()
+        end_with_mine()
         errors = os.open(one["errors"], os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
         os.dup2(errors, 2)
-        os.environ[VARIABLE] = one["training"]
+        os.environ[progress.VARIABLE] = one["training"]
+        os.environ[trainings.VARIABLE] = str(_kept(order))
         obey(known, order, loaded, one["id"])
         status = 0
     finally:
@@ -110,13 +110,17 @@ def _place(order: dict[str, Any]) -> Place:
     return Place(Path(order["data"]), Path(order["cache"]))
 
 
+def _kept(order: dict[str, Any]) -> Path:
+    return _place(order).cache / "trainings"
+
+
 def _reason(error: Exception) -> str:
     text = str(error).strip().splitlines()
     return f"{type(error).__name__}: {text[0]}" if text else type(error).__name__
 
 
 if __name__ == "__main__":
-    end_with_parent()
+    end_with_mine()
     answers = os.dup(1)
     os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # what a model or a library prints is no answer to the runner
     serve(sys.stdin.buffer, answers)

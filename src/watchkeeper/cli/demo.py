@@ -21,6 +21,7 @@ import httpx
 import typer
 from rich.console import Console
 
+from watchkeeper.bench.live.shop import SERVICES, right_nodes
 from watchkeeper.cli.demo_processes import Programs, Running, find_shop, listening, port_settings
 from watchkeeper.cli.demo_screen import FoundView, Screen, View
 from watchkeeper.errors import DemoError
@@ -32,9 +33,6 @@ LEARNING_GRACE_S = 60.0
 POLL_S = 0.5
 SILENT_S = 20.0
 NS = 1_000_000_000
-LEARNED = ("frontend", "catalogue", "cart", "checkout", "payment", "recommendation")
-DEPENDENCIES = {"carts": ("database:cart/redis", "service:redis"), "bank": ("external:bank",)}
-"""The nodes that stand for a dependency of the shop that is gone."""
 
 
 @app.command()
@@ -138,13 +136,13 @@ class Demo:
         deadline = time.monotonic() + self._warmup_s + LEARNING_GRACE_S
         while True:
             self._refresh()
-            states = {name: state for name, state in self._view.learning.items() if name in LEARNED}
+            states = {name: state for name, state in self._view.learning.items() if name in SERVICES}
             left = max((needed - learned for _, learned, needed in states.values()), default=float(self._warmup_s))
             self._phase("learning", f"what is normal; about {max(0.0, left):.0f} s to go")
-            if len(states) == len(LEARNED) and all(state == "watching" for state, _, _ in states.values()):
+            if len(states) == len(SERVICES) and all(state == "watching" for state, _, _ in states.values()):
                 return
             if time.monotonic() > deadline:
-                still = [name for name in LEARNED if states.get(name, ("",))[0] != "watching"]
+                still = [name for name in SERVICES if states.get(name, ("",))[0] != "watching"]
                 raise DemoError(f"still learning after {self._warmup_s + LEARNING_GRACE_S:g} s: {', '.join(still)}")
             self._pause()
 
@@ -244,8 +242,7 @@ class Demo:
 
     def _guilty(self) -> tuple[str, ...]:
         """Give the nodes that are a right answer: the faulty service, or the dependency that is gone."""
-        gone = DEPENDENCIES.get(str(self._fault["parameters"].get("dependency")), ())
-        return gone or (f"service:{self._fault['service']}",)
+        return right_nodes(self._fault["service"], self._fault["parameters"])
 
     def _findings(self) -> list[dict[str, Any]]:
         return list(self._ask("/api/v1/findings", {"limit": "100"})["items"])

@@ -7,19 +7,18 @@ kernel ends them. Knows nothing of findings.
 
 from __future__ import annotations
 
-import ctypes
 import json
 import os
 import signal
 import socket
 import subprocess
-import sys
 import time
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from watchkeeper.errors import DemoError
+from watchkeeper.native.parent_death import end_with_parent
 from watchkeeper.settings import SETTINGS
 
 LOOPBACK = "127.0.0.1"
@@ -28,7 +27,6 @@ READY_S = 40.0
 STOP_S = 15.0
 POLL_S = 0.05
 OUTPUT_TOLD_CHARACTERS = 2_000
-_PR_SET_PDEATHSIG = 1
 
 
 def port_settings(*, any_ports: bool) -> list[str]:
@@ -95,7 +93,7 @@ class Programs:
                 stdout=out,
                 stderr=errors,
                 start_new_session=True,
-                preexec_fn=_end_with_parent(),  # noqa: PLW1509 - the demo has one thread when it starts programs
+                preexec_fn=end_with_parent(),  # noqa: PLW1509 - the demo has one thread when it starts programs
             )
         self._started.append((name, process))
         deadline = time.monotonic() + READY_S
@@ -135,18 +133,6 @@ def listening(addresses: Iterable[str]) -> list[str]:
             continue
         still.append(address)
     return still
-
-
-def _end_with_parent() -> Callable[[], None] | None:
-    """Give what a child does before it becomes the program, so that the kernel ends it when the demo is killed."""
-    if sys.platform != "linux":
-        return None
-    library = ctypes.CDLL(None)  # loaded before the fork: little is safe between fork and exec
-
-    def ask_the_kernel() -> None:
-        library.prctl(_PR_SET_PDEATHSIG, signal.SIGTERM, 0, 0, 0)
-
-    return ask_the_kernel
 
 
 def _tail(output: Path) -> str:

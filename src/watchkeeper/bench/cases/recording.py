@@ -125,6 +125,6 @@ def fingerprint(folder: Path) -> str:
     return hashlib.sha256(path.read_bytes()).hexdigest() if path.is_file() else ""
 
 
-def within_any(times_unix_ns: int, width_ns: int, spans: Sequence[Span]) -> bool:
+def within_any(begin_unix_ns: int, width_ns: int, spans: Sequence[Span]) -> bool:
     """Tell whether a window lies wholly in one of some spans."""
-    return any(one.begin_unix_ns <= times_unix_ns and times_unix_ns + width_ns <= one.end_unix_ns for one in spans)
+    return any(one.begin_unix_ns <= begin_unix_ns and begin_unix_ns + width_ns <= one.end_unix_ns for one in spans)

@@ -2,7 +2,8 @@
 
 Enters: a name, the catalogue's sets that it is made of, and a function that makes the tables. Leaves: the tables. The
 checksums of the sets and the schema version are part of the folder's name, so what is stale is never read. Sessions
-are SESSION_LINES, SESSION_LABELS and SESSION_TEXTS; rows are one column each.
+are SESSION_LINES, SESSION_LABELS and SESSION_TEXTS; rows, such as traces by call path, are one column each; series are
+SERIES_STEPS and one column a metric.
 """
 
 from __future__ import annotations
@@ -11,11 +12,14 @@ import hashlib
 import os
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
+from itertools import pairwise
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
+import pyarrow.compute as pc
 from pyarrow import parquet
 
 from watchkeeper.bench.base import Place
@@ -28,6 +32,46 @@ SESSION_LINES = pa.schema([("session", pa.int64()), ("template", pa.int64()), ("
 SESSION_LABELS = pa.schema([("session", pa.int64()), ("name", pa.string()), ("anomalous", pa.bool_())])
 SESSION_TEXTS = pa.schema([("template", pa.int64()), ("text", pa.string())])
 """What the templates say, where the set tells it."""
+SERIES_STEPS = pa.schema(
+    [("machine", pa.string()), ("part", pa.string()), ("time_s", pa.float64()), ("anomalous", pa.bool_())]
+)
+"""A row a step, machine after machine, in order of time; the metrics are the columns after these, by number."""
+
+
+class Steps(NamedTuple):
+    """Some steps of one machine. part: as the set itself cuts. values: (T, metrics). anomalous: (T,)."""
+
+    machine: str
+    part: str
+    times_s: npt.NDArray[np.float64]
+    values: npt.NDArray[np.float64]
+    anomalous: npt.NDArray[np.bool_]
+
+
+def series_table(parts: Sequence[Steps]) -> pa.Table:
+    """Give series as a table; all machines have the same metrics."""
+    steps = [
+        pa.array(np.repeat([each.machine for each in parts], [len(each.values) for each in parts])),
+        pa.array(np.repeat([each.part for each in parts], [len(each.values) for each in parts])),
+        pa.array(np.concatenate([each.times_s for each in parts])),
+        pa.array(np.concatenate([each.anomalous for each in parts])),
+    ]
+    metrics = as_table(np.concatenate([each.values for each in parts]))
+    return pa.table([*steps, *metrics.columns], names=[*SERIES_STEPS.names, *metrics.column_names])
+
+
+def series_steps(table: pa.Table) -> dict[str, dict[str, Steps]]:
+    """Give the steps by machine and part, machines in the order of the table."""
+    values = matrix(table.drop_columns(SERIES_STEPS.names))
+    times_s, anomalous = (table.column(name).to_numpy() for name in ("time_s", "anomalous"))
+    named = [table.column(name).combine_chunks() for name in ("machine", "part")]
+    ends = sorted({end for each in named for end in pc.run_end_encode(each).run_ends.to_pylist()})
+    found: dict[str, dict[str, Steps]] = {}
+    for begin, end in pairwise([0, *ends]):
+        machine, part = (each[begin].as_py() for each in named)
+        rows = slice(begin, end)
+        found.setdefault(machine, {})[part] = Steps(machine, part, times_s[rows], values[rows], anomalous[rows])
+    return found
 
 
 def as_table(rows: npt.NDArray[np.float64]) -> pa.Table:

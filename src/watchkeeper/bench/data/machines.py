@@ -13,13 +13,16 @@ from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
+import pyarrow as pa
 
 from watchkeeper.bench.base import DataSpec, Item, Place, Split
+from watchkeeper.bench.data.cached import Steps, cached, series_steps, series_table
 from watchkeeper.bench.scores.vus import buffer_length
 from watchkeeper.datasets.read import read_members
 
 STEP_S = {"asd": 300.0, "smd": 60.0}
 BLOCK = 500
+TRAIN, TEST, STEPS = "train", "test", "steps"
 EVENTS = {"per_day": 0.5, "close_share": 0.25, "gap_s": 3600.0}
 """How incidents are opened and closed, and the budget of incidents a day on the validation part; chosen on asd."""
 Floats = npt.NDArray[np.float64]
@@ -32,20 +35,33 @@ def blocks(name: str, values: Floats, truth: npt.NDArray[np.bool_]) -> tuple[Ite
     )
 
 
-def machines(name: str, place: Place) -> Iterator[Split]:
-    """Give one split a machine, in the order of their names."""
-    for member, data in sorted(read_members(name, place.data, lambda each: each.endswith(".npz"))):
+def tables(name: str, folder: Path) -> dict[str, pa.Table]:
+    """Give the machines in the order of their names; the steps of each part are counted from 0."""
+    parts = []
+    for member, data in sorted(read_members(name, folder, lambda each: each.endswith(".npz"))):
         with np.load(io.BytesIO(data), allow_pickle=False) as archive:
-            train, test = (np.asarray(archive[part], np.float64).T for part in ("train", "test"))
+            train, test = (np.asarray(archive[part], np.float64).T for part in (TRAIN, TEST))
             label = np.asarray(archive["test_label"]) > 0
-        half = len(train) // 2
-        calm = np.zeros(len(train), bool)
-        facts = {"step_s": STEP_S[name], "metrics": train.shape[1], "buffer_steps": buffer_length(test[:, 0]), **EVENTS}
+        for part, values, true in ((TRAIN, train, np.zeros(len(train), bool)), (TEST, test, label)):
+            parts.append(
+                Steps(Path(member).stem, part, np.arange(len(values), dtype=np.float64) * STEP_S[name], values, true)
+            )
+    return {STEPS: series_table(parts)}
+
+
+def machines(name: str, place: Place) -> Iterator[Split]:
+    """Give one split a machine."""
+    read = cached(name, (name,), place, partial(tables, name))[STEPS]
+    for machine, parts in series_steps(read).items():
+        train, test = parts[TRAIN], parts[TEST]
+        half, metrics = len(train.values) // 2, train.values.shape[1]
+        buffer_steps = buffer_length(test.values[:, 0])
+        facts = {"step_s": STEP_S[name], "metrics": metrics, "buffer_steps": buffer_steps, **EVENTS}
         yield Split(
-            Path(member).stem,
-            blocks("train", train[:half], calm[:half]),
-            blocks("test", test, label),
-            blocks("validation", train[half:], calm[half:]),
+            machine,
+            blocks("train", train.values[:half], train.anomalous[:half]),
+            blocks("test", test.values, test.anomalous),
+            blocks("validation", train.values[half:], train.anomalous[half:]),
             facts={**facts, "segment_before_test": True},
         )
 

@@ -10,11 +10,14 @@ import csv
 import io
 import json
 from collections.abc import Iterator
+from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
 
 from watchkeeper.bench.base import DataSpec, Place, Split
-from watchkeeper.bench.data.machines import EVENTS, blocks
+from watchkeeper.bench.data.cached import Steps, cached, series_steps, series_table
+from watchkeeper.bench.data.machines import EVENTS, STEPS, TEST, TRAIN, blocks
 from watchkeeper.bench.scores.nab import probation
 from watchkeeper.bench.scores.vus import buffer_length
 from watchkeeper.datasets.read import read_members
@@ -23,10 +26,11 @@ STEP_S = 300.0
 """Most of the series have a point every five minutes; of the others delays are told as if they had."""
 
 
-def splits(place: Place) -> Iterator[Split]:
-    """Give the series in the order of their names."""
-    content = dict(read_members("nab", place.data, lambda name: name.endswith((".csv", "combined_windows.json"))))
+def tables(folder: Path) -> dict[str, pa.Table]:
+    """Give the series in the order of their names; what is under probation is the part to learn from."""
+    content = dict(read_members("nab", folder, lambda name: name.endswith((".csv", "combined_windows.json"))))
     [labels] = [json.loads(data) for name, data in content.items() if name.endswith("combined_windows.json")]
+    parts = []
     for name in sorted(labels):
         [data] = [data for path, data in content.items() if path.endswith(f"data/{name}")]
         rows = list(csv.reader(io.StringIO(data.decode())))[1:]
@@ -35,16 +39,27 @@ def splits(place: Place) -> Iterator[Split]:
         true = np.zeros(len(rows), bool)
         for begin, end in labels[name]:
             true[times.index(begin[:19]) : times.index(end[:19]) + 1] = True
+        told_s = np.array(times, "datetime64[s]").astype(np.float64)
         first = probation(len(rows))
-        if not true[first:].any():
+        for part, those in ((TRAIN, slice(first)), (TEST, slice(first, None))):
+            parts.append(Steps(name, part, told_s[those], values[those], true[those]))
+    return {STEPS: series_table(parts)}
+
+
+def splits(place: Place) -> Iterator[Split]:
+    """Give one split a series that has a window after the probation."""
+    for name, parts in series_steps(cached("nab", ("nab",), place, tables)[STEPS]).items():
+        train, test = parts[TRAIN], parts[TEST]
+        if not test.anomalous.any():
             continue
-        half = first // 2
-        facts = {"step_s": STEP_S, "metrics": 1, "buffer_steps": buffer_length(values[:, 0]), **EVENTS}
+        half = len(train.values) // 2
+        whole = np.concatenate([train.values, test.values])[:, 0]
+        facts = {"step_s": STEP_S, "metrics": 1, "buffer_steps": buffer_length(whole), **EVENTS}
         yield Split(
             name,
-            blocks("train", values[:half], true[:half]),
-            blocks("test", values[first:], true[first:]),
-            blocks("validation", values[half:first], true[half:first]),
+            blocks("train", train.values[:half], train.anomalous[:half]),
+            blocks("test", test.values, test.anomalous),
+            blocks("validation", train.values[half:], train.anomalous[half:]),
             facts=facts,
         )
 

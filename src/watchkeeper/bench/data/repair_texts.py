@@ -15,7 +15,7 @@ from typing import NamedTuple
 
 from watchkeeper.bench.base import DataSpec, Item, Place, Split
 from watchkeeper.bench.forms import Query
-from watchkeeper.bench.live.programs import SERVICES, SHOP
+from watchkeeper.bench.live.shop import SERVICES, SHOP
 from watchkeeper.datasets.read import open_member
 from watchkeeper.remedy.catalogue import Order, load_catalogue
 from watchkeeper.remedy.manifests import NotYaml, read_manifests

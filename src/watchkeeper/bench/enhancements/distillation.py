@@ -20,6 +20,7 @@ from watchkeeper.bench.base import Context, Enhancement, Example, Model, ModelSp
 from watchkeeper.bench.discover import catalogue
 from watchkeeper.bench.forms import SessionBlock
 from watchkeeper.bench.machine import model_bytes
+from watchkeeper.bench.trainings import clock_s
 
 SPOILED_TIMES = 2
 """Spoiled copies of each session to learn from; one more is kept to hold the student to its teacher."""
@@ -49,9 +50,9 @@ class Distilled:
         if self._teacher is None:
             raise RuntimeError("the student has learned already")
         kept = list(examples)
-        begun_s = time.perf_counter()
+        begun_s = clock_s()
         self._teacher.fit(iter(kept), context)
-        fit_s = time.perf_counter() - begun_s
+        fit_s = clock_s() - begun_s
         given = [each.given for each in kept]
         times = SPOILED_TIMES if isinstance(given[0], SessionBlock) else 0
         shown = given + [spoiled(each, context.seed + at) for at in range(1, times + 1) for each in given]

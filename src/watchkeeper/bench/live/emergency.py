@@ -17,7 +17,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from watchkeeper.bench.live.programs import SERVICES, SHOP, Pair
+from watchkeeper.bench.live.programs import Pair
+from watchkeeper.bench.live.shop import SERVICES, SHOP
 from watchkeeper.bench.live.vital import Signs, Watch, deviations
 from watchkeeper.remedy.catalogue import Catalogue, CatalogueError, Order, load_catalogue
 from watchkeeper.remedy.choose import Named

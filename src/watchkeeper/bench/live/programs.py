@@ -1,6 +1,7 @@
 """Starts the real product and the real example shop in processes of their own, and ends both.
 
-Enters: an empty folder. Leaves: addresses of both, and nothing that still runs. Looks at no telemetry.
+Enters: an empty folder. Leaves: addresses of both, and nothing that still runs, not even when this process is killed.
+Looks at no telemetry.
 """
 
 from __future__ import annotations
@@ -18,13 +19,13 @@ import httpx
 import psutil
 
 from watchkeeper.bench.base import BenchError
+from watchkeeper.bench.live.shop import SERVICES, SHOP
+from watchkeeper.native.parent_death import end_with_parent
 
-SHOP = Path(__file__).parents[4] / "examples" / "shop"
 READY_S = 90.0
 STOP_S = 10.0
 POLL_S = 0.1
 WATCHED_POLL_S = 1.0
-SERVICES = ("frontend", "catalogue", "cart", "checkout", "payment", "recommendation")
 
 
 class Pair:
@@ -97,7 +98,13 @@ class Pair:
         said, errors = self.folder / f"{name}.ready", self.folder / f"{name}.output"
         with said.open("wb") as out, errors.open("wb") as told:
             process = subprocess.Popen(
-                command, cwd=folder, stdin=subprocess.DEVNULL, stdout=out, stderr=told, start_new_session=True
+                command,
+                cwd=folder,
+                stdin=subprocess.DEVNULL,
+                stdout=out,
+                stderr=told,
+                start_new_session=True,
+                preexec_fn=end_with_parent(),  # noqa: PLW1509 - whoever starts a Pair has one thread
             )
         self._processes.append(process)
         deadline = time.monotonic() + READY_S

@@ -18,9 +18,9 @@ import httpx
 
 from watchkeeper.bench.base import BenchError
 from watchkeeper.bench.cases.recording import HOME, LABELS_FILE, Labelled, Labels, Span, write_labels
-from watchkeeper.bench.live.programs import SERVICES, Pair
+from watchkeeper.bench.live.programs import Pair
+from watchkeeper.bench.live.shop import DEPENDENTS, SERVICES, right_nodes
 from watchkeeper.bench.machine import commit
-from watchkeeper.signals.topology import NodeKind
 from watchkeeper.version import __version__
 
 CATEGORIES = {
@@ -33,9 +33,6 @@ CATEGORIES = {
     "queue-jam": "application_error",
 }
 """What was truly broken, by docs/categories.md; a program that waits or stops working through a queue is a defect."""
-
-GONE = {"cart": ("database:cart/redis", "service:redis"), "payment": ("external:bank",)}
-"""The nodes that stand for the dependency that `dependency-down` takes from a service."""
 
 SEGMENT_AGE_S = 5
 SEALED_S = 10.0
@@ -114,7 +111,7 @@ def chosen(kinds: Sequence[Mapping[str, Any]], faults: Sequence[str], rounds: in
             kind, _, service = wanted.partition("@")
             if kind not in by_name or kind not in CATEGORIES:
                 raise BenchError(f"the shop has no fault {kind!r}; it has {', '.join(by_name)}")
-            fit = [each for each in by_name[kind]["services"] if kind != "dependency-down" or each in GONE]
+            fit = [each for each in by_name[kind]["services"] if kind != "dependency-down" or each in DEPENDENTS]
             if service and service not in fit:
                 raise BenchError(f"{kind} does not fit {service!r}; it fits {', '.join(fit)}")
             found.append(Strike(kind, service or _turn(fit, at_round, place), at_round))
@@ -204,13 +201,12 @@ class _Recording:
         control.post("/faults", json=wish).raise_for_status()
         self._wait(self._course.fault_s)
         (ended,) = control.delete("/faults", params=asked).raise_for_status().json()["ended"]
-        gone = strike.kind == "dependency-down"
         return Labelled(
             strike.kind,
             strike.round,
             strike.service,
             CATEGORIES[strike.kind],
-            GONE[strike.service] if gone else (f"{NodeKind.SERVICE.value}:{strike.service}",),
+            right_nodes(strike.service, ended["parameters"]),
             int(ended["start_unix_ns"]),
             int(ended["end_unix_ns"]),
             ended["parameters"],

@@ -7,6 +7,7 @@ learning on another one. Needs the extras `learning` and `embeddings`.
 from __future__ import annotations
 
 from collections.abc import Iterable
+from functools import partial
 
 import numpy as np
 import numpy.typing as npt
@@ -16,6 +17,7 @@ from watchkeeper.bench.forms import SessionBlock
 from watchkeeper.bench.models.log_sessions import joined
 from watchkeeper.bench.models.networks import NEEDS
 from watchkeeper.bench.progress import tell
+from watchkeeper.bench.trainings import shared
 from watchkeeper.embed.minilm import DIMENSIONS, Embedder
 from watchkeeper.learn.autoencoder import Autoencoder
 
@@ -31,15 +33,15 @@ class Meanings:
         self._embedder = Embedder()
         self._known: dict[int, Floats] = {}
         rows, counts = self._distinct(examples, context)
-        self.model = Autoencoder.learn(
-            rows, counts=counts, width=WIDTH, standardise="rows", seed=context.seed, told=tell
-        )
+        learn = partial(Autoencoder.learn, rows, counts=counts, width=WIDTH, standardise="rows")
+        self.model = shared(Autoencoder, partial(learn, seed=context.seed, told=tell), rows, counts, context.seed)
 
     def resume(self, examples: Iterable[Example], context: Context) -> None:
         """Go on learning from another system; ids of templates begin anew."""
         self._known = {}
         rows, counts = self._distinct(examples, context)
-        self.model = self.model.resume(rows, counts=counts, seed=context.seed, told=tell)
+        resume = partial(self.model.resume, rows, counts=counts, seed=context.seed, told=tell)
+        self.model = shared(Autoencoder, resume, self.model.onnx(), rows, counts, context.seed)
 
     def answer(self, given: SessionBlock) -> Floats:
         """Score sessions."""

@@ -17,6 +17,7 @@ from watchkeeper.bench.forms import SessionBlock
 from watchkeeper.bench.models.log_sessions import joined
 from watchkeeper.bench.models.vectors import Rows, Scorer
 from watchkeeper.bench.progress import tell
+from watchkeeper.bench.trainings import shared
 from watchkeeper.learn.autoencoder import Autoencoder
 from watchkeeper.learn.forecast import SeriesForecast
 from watchkeeper.learn.masked_lines import MaskedLines
@@ -48,7 +49,9 @@ class Next:
 
     def fit(self, examples: Iterable[Example], context: Context) -> None:
         """Train."""
-        self.model = NextEvent.learn(sequences(joined(examples)), seed=context.seed, told=tell)
+        block = joined(examples)
+        learn = partial(NextEvent.learn, sequences(block), seed=context.seed, told=tell)
+        self.model = shared(NextEvent, learn, block.offsets, block.templates, context.seed)
 
     def answer(self, given: SessionBlock) -> Floats:
         """Score each session by its greatest surprise."""
@@ -65,12 +68,14 @@ class Masked:
     def fit(self, examples: Iterable[Example], context: Context) -> None:
         """Train on the lines of the training part."""
         lines, counts = self._lines(examples, context)
-        self.model = MaskedLines.learn(lines, counts, seed=context.seed, told=tell)
+        learn = partial(MaskedLines.learn, lines, counts, seed=context.seed, told=tell)
+        self.model = shared(MaskedLines, learn, lines, counts, context.seed)
 
     def resume(self, examples: Iterable[Example], context: Context) -> None:
         """Go on learning from lines of another system."""
         lines, counts = self._lines(examples, context)
-        self.model = self.model.resume(lines, counts, seed=context.seed, told=tell)
+        resume = partial(self.model.resume, lines, counts, seed=context.seed, told=tell)
+        self.model = shared(MaskedLines, resume, self.model.onnx(), lines, counts, context.seed)
 
     def answer(self, given: SessionBlock) -> Floats:
         """Score sessions."""
