@@ -87,7 +87,7 @@ class _Followed:
         self.gone_s: float | None = None
         self._descriptor = descriptor
         self._sample: list[str] = []
-        self._compressed = False
+        self.compressed = False
         self._last_unix_ns = known.reading.last_unix_ns
         self._since_s: float | None = None
         self._size = 0
@@ -110,8 +110,8 @@ class _Followed:
         if size < self.place:
             self.place = self.upto = 0
         if self.place == 0 and size:
-            self._compressed = compression_of(os.pread(self._descriptor, MAGIC_BYTES, 0)) != "plain"
-        if self._compressed:
+            self.compressed = compression_of(os.pread(self._descriptor, MAGIC_BYTES, 0)) != "plain"
+        if self.compressed:
             # A rotated file that was put away: its lines were read before.
             self.place = self.upto = size
         if size == self.place:
@@ -221,6 +221,8 @@ class Tail:
         for followed in list(self._followed.values()):
             gone = followed.gone_s is not None
             upto = followed.ready(now_s, last=gone)
+            if followed.compressed:
+                self._tell(f"{followed.reading.path} is compressed and not read; `watchkeeper replay` takes it")
             if upto > followed.place:
                 moved |= self._take(followed, upto)
             elif gone:

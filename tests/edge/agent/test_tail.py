@@ -110,7 +110,9 @@ def test_a_renamed_file_is_read_to_its_end_and_the_new_one_from_its_start(follow
     assert follower.settle() == ["four"], "one that left the pattern is read to its end too"
 
 
-def test_a_rotated_file_that_is_compressed_is_not_read_again(follower: Follower) -> None:
+def test_a_rotated_file_that_is_compressed_is_not_read_again(
+    follower: Follower, caplog: pytest.LogCaptureFixture
+) -> None:
     file, packed = follower.folder / "app.log", follower.folder / "app.log.1.gz"
     write(file, "one", "two")
     assert follower.settle() == ["one", "two"]
@@ -119,6 +121,8 @@ def test_a_rotated_file_that_is_compressed_is_not_read_again(follower: Follower)
         with packed.open("ab") as opened:
             opened.write(part)
         assert follower.settle() == []
+    told = [record.getMessage() for record in caplog.records]
+    assert told == [f"{packed} is compressed and not read; `watchkeeper replay` takes it"]  # once
     file.unlink()
     write(file, "three")
     assert follower.settle() == ["three"]
