@@ -57,12 +57,16 @@ class Limits:
 
 @dataclass(frozen=True)
 class Folders:
-    """Where records go, where data sets lie and where their normal form is kept; `use` are a user's files."""
+    """Where records go, where data sets lie and where their normal form is kept; `use` are a user's files.
+
+    shares: whether what one cell trained is kept in the cache for the others of the same network.
+    """
 
     out: Path
     data: Path
     cache: Path
     use: tuple[str, ...] = ()
+    shares: bool = True
 
 
 class Room:
@@ -133,6 +137,7 @@ class Room:
             "out": str(self._folders.out),
             "data": str(self._folders.data),
             "cache": str(self._folders.cache),
+            "trainings": str(self._folders.cache / "trainings") if self._folders.shares else "",
             "use": list(self._folders.use),
             "seeds": list(self._seeds),
         }

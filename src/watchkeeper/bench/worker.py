@@ -72,7 +72,8 @@ def serve(orders: BinaryIO, told: int) -> None:
     """Take the first order, then fork for each cell; `told` is the file that the runner reads."""
     order = orjson.loads(orders.readline())
     known = catalogue(order["use"])
-    trainings.forget_old(_kept(order))
+    if order["trainings"]:
+        trainings.forget_old(Path(order["trainings"]))
     loaded = load(known, order)
     gc.freeze()  # what is loaded is not touched by the forks' collector, so that they share its pages
     _tell(told, {"loaded_s": loaded.seconds})
@@ -94,7 +95,7 @@ def _cell(known: Catalogue, order: dict[str, Any], loaded: Loaded, one: dict[str
         errors = os.open(one["errors"], os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
         os.dup2(errors, 2)
         os.environ[progress.VARIABLE] = one["training"]
-        os.environ[trainings.VARIABLE] = str(_kept(order))
+        os.environ[trainings.VARIABLE] = order["trainings"]
         obey(known, order, loaded, one["id"])
         status = 0
     finally:
@@ -108,10 +109,6 @@ def _tell(told: int, line: dict[str, Any]) -> None:
 
 def _place(order: dict[str, Any]) -> Place:
     return Place(Path(order["data"]), Path(order["cache"]))
-
-
-def _kept(order: dict[str, Any]) -> Path:
-    return _place(order).cache / "trainings"
 
 
 def _reason(error: Exception) -> str:

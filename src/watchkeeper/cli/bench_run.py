@@ -106,14 +106,18 @@ def span(seconds: float) -> str:
 
 
 def run_again(path: Path, folders: Folders, limits: Limits) -> tuple[dict[str, Any], dict[str, Any]]:
-    """Run the cell of a record with its seeds into the folder `again` beside the records; gives both records."""
+    """Run the cell of a record with its seeds into the folder `again` beside the records; gives both records.
+
+    Trains anew, whatever is kept: what is taken over would be the same by itself.
+    """
     from watchkeeper.bench.cells import absence, cell_of, unmet
     from watchkeeper.bench.discover import catalogue
     from watchkeeper.bench.records import DONE, find_record, read_record
     from watchkeeper.bench.room import Folders
 
     record = read_record(path)
-    apart = Folders(folders.out / "again", folders.data, folders.cache, tuple(record.get("use", ())))
+    use = tuple(record.get("use", ()))
+    apart = Folders(folders.out / "again", folders.data, folders.cache, use, shares=False)
     cell = cell_of(catalogue(apart.use), record["id"])
     reason = cell.enhancement.applies(cell.subject) or unmet(cell.model, cell.data) or absence(cell.data, apart.data)
     if reason:
