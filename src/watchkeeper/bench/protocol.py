@@ -16,6 +16,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from watchkeeper.bench.base import BenchError, Context, Example, Form, Item, Model, Outcome, Split
+from watchkeeper.bench.progress import tell_answered
 from watchkeeper.bench.trainings import clock_s
 
 BUDGET = 0.01
@@ -63,6 +64,18 @@ class Examples:
         self._items = ()
 
 
+class _Answered:
+    """Counts answers and tells how far the asking is."""
+
+    def __init__(self, of: int) -> None:
+        self.of, self._done, self._begun_s = of, 0, time.monotonic()
+
+    def told(self, answer: Any) -> Any:
+        self._done += 1
+        tell_answered(self._done, self.of, self._begun_s)
+        return answer
+
+
 def run_split(make: Callable[[], Model], split: Split, form: Form, seed: int) -> tuple[Outcome, Spent, Model]:
     """Let a model learn and answer; raises BenchError for an answer that is none."""
     model = make()
@@ -72,10 +85,11 @@ def run_split(make: Callable[[], Model], split: Split, form: Form, seed: int) ->
     examples.close()
     fit_s = clock_s() - begun_s
     begun_s = time.perf_counter()
-    validation = tuple(ask(model, item, form) for item in split.validation)
+    answered = _Answered(len(split.test) + len(split.validation))
+    validation = tuple(answered.told(ask(model, item, form)) for item in split.validation)
     threshold = threshold_of(model, split, validation)
-    answers = tuple(ask(model, item, form) for item in split.test)
-    spent = Spent(fit_s, time.perf_counter() - begun_s, len(split.test) + len(split.validation))
+    answers = tuple(answered.told(ask(model, item, form)) for item in split.test)
+    spent = Spent(fit_s, time.perf_counter() - begun_s, answered.of)
     own = getattr(model, "threshold", None) is not None
     return Outcome(split, validation, answers, threshold, own), spent, model
 

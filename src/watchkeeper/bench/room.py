@@ -23,7 +23,7 @@ import psutil
 
 from watchkeeper.bench.cells import Cell
 from watchkeeper.bench.measure import about
-from watchkeeper.bench.progress import read
+from watchkeeper.bench.progress import HowFar, read
 from watchkeeper.bench.records import FAILED, SKIPPED, Record, find_record, path_of, write_record
 
 POLL_S = 0.25
@@ -79,11 +79,11 @@ class Room:
         limits: Limits,
         seeds: tuple[int, ...],
         stop: threading.Event,
-        training: Callable[[Cell, float, float], None] | None = None,
+        far: Callable[[Cell, HowFar], None] | None = None,
     ) -> None:
         self.data_set = data_set
         self._folders, self._limits, self._seeds, self._stop = folders, limits, seeds, stop
-        self._training = training
+        self._far = far
         self._process: subprocess.Popen[bytes] | None = None
         self._lines = selectors.DefaultSelector()
         self._pending = b""
@@ -161,8 +161,8 @@ class Room:
 
     def _cell(self, cell: Cell) -> str:
         """Let the process run a cell; gives why it was ended, "" when it ended by itself and well."""
-        self._file("training").unlink(missing_ok=True)
-        self._send({"id": cell.id, "errors": str(self._file("cell")), "training": str(self._file("training"))})
+        self._file("progress").unlink(missing_ok=True)
+        self._send({"id": cell.id, "errors": str(self._file("cell")), "progress": str(self._file("progress"))})
         begun = self._wait(self._process.pid if self._process else 0, LOAD_S)
         if isinstance(begun, str):
             self.close()
@@ -197,9 +197,9 @@ class Room:
                     return f"its process ended with status {self._process.wait()}"
                 self._pending += told
                 continue
-            trained = read(self._file("training")) if cell and self._training else None
-            if trained and cell and self._training:
-                self._training(cell, trained.percent, trained.remaining_s)
+            told_far = read(self._file("progress")) if cell and self._far else None
+            if told_far and cell and self._far:
+                self._far(cell, told_far)
             used = _memory_mib(pid)
             if self._stop.is_set():
                 return "interrupted"

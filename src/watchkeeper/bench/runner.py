@@ -15,6 +15,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 
 from watchkeeper.bench.cells import Cell
+from watchkeeper.bench.progress import HowFar
 from watchkeeper.bench.records import DONE, FAILED, SKIPPED, Record, find_record
 from watchkeeper.bench.room import Folders, Limits, Room
 
@@ -24,8 +25,8 @@ UNKNOWN_S = 30.0
 """What a cell is expected to take that was never run."""
 
 Told = Callable[[Cell, Record], None]
-Training = Callable[[Cell, float, float], None]
-"""Is told a cell, the percent of its training that is done, and the seconds of it that are left."""
+Far = Callable[[Cell, HowFar], None]
+"""Is told how far a cell is."""
 
 
 def todo(cells: Iterable[Cell], out: Path, *, retry: bool = False, cell_s: float = 0.0) -> list[Cell]:
@@ -94,7 +95,7 @@ def run_cells(
     told: Told,
     seeds: Sequence[int] = (),
     expected_s: Mapping[str, float] | None = None,
-    training: Training | None = None,
+    far: Far | None = None,
 ) -> None:
     """Run cells and tell each record as it comes; raises KeyboardInterrupt after ending what runs.
 
@@ -107,7 +108,7 @@ def run_cells(
     until_s = time.monotonic() + limits.minutes * 60 if limits.minutes else float("inf")
 
     def new_room(name: str) -> Room:
-        return Room(name, folders, limits, tuple(seeds), stop, training)
+        return Room(name, folders, limits, tuple(seeds), stop, far)
 
     slots = [
         threading.Thread(target=_slot, args=(ahead, new_room, stop, done, until_s), daemon=True)

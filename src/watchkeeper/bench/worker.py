@@ -94,7 +94,7 @@ def _cell(known: Catalogue, order: dict[str, Any], loaded: Loaded, one: dict[str
         end_with_mine()
         errors = os.open(one["errors"], os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
         os.dup2(errors, 2)
-        os.environ[progress.VARIABLE] = one["training"]
+        os.environ[progress.VARIABLE] = one["progress"]
         os.environ[trainings.VARIABLE] = order["trainings"]
         obey(known, order, loaded, one["id"])
         status = 0

@@ -15,6 +15,7 @@ from watchkeeper.errors import WatchkeeperError
 if TYPE_CHECKING:
     from watchkeeper.bench.cells import Cell
     from watchkeeper.bench.discover import Catalogue
+    from watchkeeper.bench.progress import HowFar
     from watchkeeper.bench.room import Folders, Limits
 
 
@@ -68,11 +69,11 @@ def _run_told(cells: list[Cell], ahead: set[str], folders: Folders, limits: Limi
                 soft_wrap=True,
             )
 
-        def training(cell: Cell, percent: float, remaining_s: float) -> None:
-            text = f"{cell.id}: training {percent:.0f} %, {span(remaining_s)} left"
+        def far(cell: Cell, how: HowFar) -> None:
+            text = f"{cell.id}: {how.doing} {how.percent:.0f} %, {span(how.remaining_s)} of it left"
             progress.update(bar, description=text)
 
-        run_cells(cells, folders, limits, told, seeds, expected, training)
+        run_cells(cells, folders, limits, told, seeds, expected, far)
     if ahead:
         typer.echo(
             f"{len(ahead)} cells were not begun: {limits.minutes:g} minutes are over; the same command goes on",

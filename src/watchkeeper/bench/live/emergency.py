@@ -8,6 +8,7 @@ argv without a shell. What the model returns is not believed: the ledger alone c
 from __future__ import annotations
 
 import hashlib
+import logging
 import shutil
 import subprocess
 import tempfile
@@ -17,6 +18,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from watchkeeper.bench.base import BenchError
 from watchkeeper.bench.live.programs import Pair
 from watchkeeper.bench.live.shop import SERVICES, SHOP
 from watchkeeper.bench.live.vital import Signs, Watch, deviations
@@ -33,6 +35,7 @@ FAULT_S = 400.0
 ACTION_S = 30.0
 POLL_S = 1.0
 NS = 1_000_000_000
+_log = logging.getLogger(__name__)
 
 
 class Evidence(NamedTuple):
@@ -73,7 +76,7 @@ class Emergency:
 
         def begun() -> _Run:
             if self._run is None:
-                self._run = _Run(fault, warmup_s)
+                self._run = _started(fault, warmup_s)
             return self._run
 
         def told(order: Order | None, why: str) -> Ended:
@@ -101,6 +104,15 @@ class Emergency:
         if self._run is not None:
             self._run.stop()
             self._run = None
+
+
+def _started(fault: str, warmup_s: float) -> _Run:
+    """Start both programs, once more when they did not get going: that is no fault of the model that is asked."""
+    try:
+        return _Run(fault, warmup_s)
+    except BenchError as error:
+        _log.warning("the emergency is begun once more: %s", error)
+        return _Run(fault, warmup_s)
 
 
 class _Run:
