@@ -17,6 +17,7 @@ from watchkeeper.cli.main import EXIT_INTERRUPTED
 from watchkeeper.cli.options import JsonOption, SetOption, load_settings
 
 if TYPE_CHECKING:
+    from watchkeeper.bench.cases.filling import Courses
     from watchkeeper.bench.cases.recording import Labels
     from watchkeeper.bench.live.recorder import Told
 
@@ -29,7 +30,7 @@ def record(
         Path | None,
         typer.Argument(
             metavar="[FOLDER]",
-            help="Where to; if none, `shop_recorded` in the folder of data sets, where cells read it.",
+            help="Where to; if none, `shop_recorded` (`shop_filling`) in the folder of data sets, where cells read it.",
         ),
     ] = None,
     rounds: Annotated[int, typer.Option(min=1, help="How often each fault is switched on.")] = 2,
@@ -38,11 +39,18 @@ def record(
         typer.Option(metavar="KIND|KIND@SERVICE", help="Faults, comma-separated or repeated; all kinds if none."),
     ] = None,
     calm: Annotated[float, typer.Option(min=20.0, help="Seconds of calm before the first fault.")] = 300.0,
-    fault_for: Annotated[float, typer.Option(min=5.0, max=570.0, help="Seconds that a fault lasts.")] = 60.0,
+    fault_for: Annotated[
+        float | None,
+        typer.Option(min=5.0, max=570.0, help="Seconds that a fault lasts, 60 if none; with --capacity a round, 300."),
+    ] = None,
     rest: Annotated[float, typer.Option(min=5.0, help="Seconds from one fault to the next.")] = 60.0,
     settle: Annotated[
         float, typer.Option(min=0.0, help="Seconds after a fault that count as neither calm nor faulty.")
     ] = 15.0,
+    capacity: Annotated[
+        bool,
+        typer.Option("--capacity", help="Record memories that fill up instead, for failure prediction."),
+    ] = False,
     json: JsonOption = False,
     assignments: SetOption = None,
 ) -> None:
@@ -50,24 +58,38 @@ def record(
 
     Needs a checkout of Watchkeeper, nginx and redis-server. Ctrl-C keeps the faults that were over by then.
     """
-    from watchkeeper.bench.cases.recording import LABELS_FILE, RECORDED, read_labels
-    from watchkeeper.bench.live import recorder
+    from watchkeeper.bench.cases.filling import read_courses
+    from watchkeeper.bench.cases.recording import FILLING, LABELS_FILE, RECORDED, read_labels
+    from watchkeeper.bench.live import filler, recorder
 
-    place = folder.expanduser() if folder else load_settings(assignments).path("data") / RECORDED
-    course = recorder.Course(calm, fault_for, rest, settle)
+    place = (
+        folder.expanduser() if folder else load_settings(assignments).path("data") / (FILLING if capacity else RECORDED)
+    )
     wanted = [each.strip() for text in faults or () for each in text.split(",") if each.strip()]
+    if capacity and wanted:
+        raise typer.BadParameter("with --capacity every service has a leak of its own", param_hint="--faults")
     for number in _ENDING:
         signal.signal(number, _as_interrupt)
     try:
-        labels = recorder.record(place, course, _tell, rounds=rounds, faults=wanted)
+        if capacity:
+            courses = filler.record_filling(place, _tell, rounds=rounds, round_s=fault_for or 300.0)
+        else:
+            course = recorder.Course(calm, fault_for or 60.0, rest, settle)
+            labels = recorder.record(place, course, _tell, rounds=rounds, faults=wanted)
     except KeyboardInterrupt:
         if (place / LABELS_FILE).is_file():
-            kept = len(read_labels(place).faults)
-            typer.echo(f"\ninterrupted: {place} holds the {kept} faults that were over", err=True)
+            what = "courses" if capacity else "faults"
+            kept = len(read_courses(place).courses if capacity else read_labels(place).faults)
+            typer.echo(f"\ninterrupted: {place} holds the {kept} {what} that were over", err=True)
         else:
-            typer.echo("\ninterrupted before the first fault was over: nothing is kept", err=True)
+            typer.echo(
+                f"\ninterrupted before the first {'round' if capacity else 'fault'} was over: nothing is kept", err=True
+            )
         raise typer.Exit(EXIT_INTERRUPTED) from None
-    _summary(place, labels, json=json)
+    if capacity:
+        _courses(place, courses, json=json)
+    else:
+        _summary(place, labels, json=json)
 
 
 def _tell(told: Told) -> None:
@@ -93,6 +115,27 @@ def _summary(folder: Path, labels: Labels, *, json: bool) -> None:
     for line in table(header, rows, right=(1,)):
         typer.echo(line)
     typer.echo(f"{len(labels.faults)} faults and {len(labels.calm)} spans of calm, {size / 2**20:.1f} MiB: {folder}")
+
+
+def _courses(folder: Path, told: Courses, *, json: bool) -> None:
+    from watchkeeper.cli.output import table, write_json
+
+    rows = [
+        {
+            "service": each.service,
+            "round": each.round,
+            "shape": each.shape,
+            "seconds": round((each.end_unix_ns - each.begin_unix_ns) / NS, 1),
+            "mib_per_s": round(each.bytes_per_s / 2**20, 3),
+        }
+        for each in told.courses
+    ]
+    if json:
+        write_json({"folder": str(folder), "above_bytes": told.above_bytes, "courses": rows})
+        return
+    for line in table(tuple(rows[0]), [tuple(each.values()) for each in rows], right=(1, 3, 4)):
+        typer.echo(line)
+    typer.echo(f"{len(rows)} courses, each with a limit {told.above_bytes / 2**20:.0f} MiB above its begin: {folder}")
 
 
 def _row(fault: Any) -> dict[str, Any]:

@@ -21,6 +21,8 @@ from watchkeeper.bench.base import BenchError
 SCHEMA_VERSION = 1
 RECORDED = "shop_recorded"
 """The folder in the folder of data sets in which cells look for it."""
+FILLING = "shop_filling"
+"""The same of memories that fill up (cases/filling.py)."""
 LABELS_FILE = "labels.json"
 HOME = "home"
 
@@ -116,7 +118,7 @@ def missing(folder: Path) -> str:
     """Give how to record what is not in the folder, "" when it is there."""
     if (folder / LABELS_FILE).is_file() and (folder / HOME).is_dir():
         return ""
-    return "record it with `watchkeeper bench record`"
+    return f"record it with `watchkeeper bench record{' --capacity' if folder.name == FILLING else ''}`"
 
 
 def fingerprint(folder: Path) -> str:

@@ -7,10 +7,12 @@ Looks at no telemetry.
 from __future__ import annotations
 
 import json
+import shutil
 import subprocess
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
@@ -26,6 +28,22 @@ READY_S = 90.0
 STOP_S = 10.0
 POLL_S = 0.1
 WATCHED_POLL_S = 1.0
+SEGMENT_AGE_S = 5
+
+
+@contextmanager
+def running(folder: Path, *, warmup_s: float) -> Iterator[Pair]:
+    """Give both programs, and end them; of their files Watchkeeper's home stays, all that came in segments."""
+    pair = None
+    try:
+        pair = Pair(folder, warmup_s=warmup_s, chosen={"segment_age_s": SEGMENT_AGE_S})
+        yield pair
+    finally:
+        if pair is not None:
+            pair.stop()
+        shutil.rmtree(folder / "shop", ignore_errors=True)
+        for left in (*folder.glob("*.ready"), *folder.glob("*.output")):
+            left.unlink(missing_ok=True)
 
 
 class Pair:

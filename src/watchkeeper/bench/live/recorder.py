@@ -8,8 +8,7 @@ from __future__ import annotations
 
 import shutil
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -18,7 +17,7 @@ import httpx
 
 from watchkeeper.bench.base import BenchError
 from watchkeeper.bench.cases.recording import HOME, LABELS_FILE, Labelled, Labels, Span, write_labels
-from watchkeeper.bench.live.programs import Pair
+from watchkeeper.bench.live.programs import Pair, running
 from watchkeeper.bench.live.shop import DEPENDENTS, SERVICES, right_nodes
 from watchkeeper.bench.machine import commit
 from watchkeeper.version import __version__
@@ -34,7 +33,6 @@ CATEGORIES = {
 }
 """What was truly broken, by docs/categories.md; a program that waits or stops working through a queue is a defect."""
 
-SEGMENT_AGE_S = 5
 SEALED_S = 10.0
 """What came last is in segments by then, with the templates of its lines."""
 LEARNED_WITHIN_S = 240.0
@@ -87,7 +85,7 @@ def record(
     folder.mkdir(parents=True, exist_ok=True)
     tell(Told("starting Watchkeeper and the shop", _left(course, (len(faults) or len(CATEGORIES)) * rounds)))
     try:
-        with _pair(folder, course) as pair:
+        with running(folder, warmup_s=max(10.0, min(WARMUP_S_MAX, course.calm_s / 2))) as pair:
             try:
                 strikes = chosen(pair.control.get("/faults").raise_for_status().json()["kinds"], faults, rounds)
                 return _Recording(folder, course, pair, tell, wait).play(strikes)
@@ -123,30 +121,19 @@ def _turn(services: Sequence[str], at_round: int, place: int) -> str:
     return services[0] if not at_round or not others else others[(place + at_round - 1) % len(others)]
 
 
-def _hold(folder: Path, course: Course) -> None:
+def hold_empty(folder: Path) -> None:
+    """Raise BenchError unless a folder is empty or not there."""
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise BenchError(f"{folder} is not empty; name another folder, or delete it")
+
+
+def _hold(folder: Path, course: Course) -> None:
+    hold_empty(folder)
     if course.rest_s <= course.settle_s or min(course.calm_s, course.fault_s) <= 0:
         raise BenchError(
             f"the calm between faults ({course.rest_s:g} s) is to be longer than the {course.settle_s:g} s in which a "
             "fault fades, and the first calm and the faults are to last"
         )
-
-
-@contextmanager
-def _pair(folder: Path, course: Course) -> Iterator[Pair]:
-    """Give both programs, and end them; of their files the home stays."""
-    warmup_s = max(10.0, min(WARMUP_S_MAX, course.calm_s / 2))
-    pair = None
-    try:
-        pair = Pair(folder, warmup_s=warmup_s, chosen={"segment_age_s": SEGMENT_AGE_S})
-        yield pair
-    finally:
-        if pair is not None:
-            pair.stop()
-        shutil.rmtree(folder / "shop", ignore_errors=True)
-        for left in (*folder.glob("*.ready"), *folder.glob("*.output")):
-            left.unlink(missing_ok=True)
 
 
 def _left(course: Course, strikes: int) -> float:
