@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 import signal
 import subprocess
@@ -14,7 +15,7 @@ import pytest
 from shop_run import until
 
 from watchkeeper.bench.base import BenchError, Place
-from watchkeeper.bench.cases.recording import RECORDED, read_labels
+from watchkeeper.bench.cases.recording import FILLING, RECORDED, read_labels
 from watchkeeper.bench.discover import catalogue
 from watchkeeper.bench.live import programs
 from watchkeeper.bench.live.recorder import CATEGORIES, Course, Strike, chosen, record
@@ -132,7 +133,7 @@ def test_a_recording_ended_in_its_second_fault_is_one_of_the_first(tmp_path: Pat
     place = Place(tmp_path, tmp_path / "cache")
     course = ("--calm", "30", "--fault-for", "15", "--rest", "12", "--settle", "2", "--rounds", "1")
     recording = Recording(tmp_path / RECORDED, *course, "--faults", "error-rate,latency")
-    started = recording.wait_told("[2/2] latency at catalogue", 150.0)
+    started = recording.wait_told("[2/2] latency at catalogue", 300.0)
     assert recording.end(signal.SIGTERM, started) == 130
     assert "holds the 1 faults that were over" in recording.told()
     (fault,) = read_labels(tmp_path / RECORDED).faults
@@ -145,3 +146,21 @@ def test_a_recording_ended_in_its_second_fault_is_one_of_the_first(tmp_path: Pat
     assert failed > 0  # the telemetry of the fault is there, not only its label
     (localized,) = catalogue().data.get("localization/shop").splits(place)
     assert {item.truth for item in localized.test if item.truth} == {frozenset(fault.nodes)}
+
+
+@needs_shop
+def test_memories_that_fill_up_are_recorded(tmp_path: Path):
+    """A real shop whose processes really grow."""
+    recording = Recording(
+        tmp_path / FILLING, "--capacity", "--rounds", "1", "--fault-for", "20", "--rest", "5", "--json"
+    )
+    assert recording.process.wait(150.0) == 0, recording.told()
+    told = json.loads(recording.told()[recording.told().index("{") :])
+    assert {row["service"] for row in told["courses"]} == set(SERVICES)
+    (split,) = catalogue().data.get("failure-prediction/shop").splits(Place(tmp_path, tmp_path / "cache"))
+    shapes = {row["service"]: row["shape"] for row in told["courses"]}
+    for service in {item.truth.course.partition(" ")[0] for item in split.test}:
+        *_, last = [item for item in split.test if item.truth.course.startswith(service)]
+        grown_mib = (last.given.values[-1] - last.given.values[0]) / 2**20
+        assert grown_mib < 25 if shapes[service] == "calm" else grown_mib > 30
+    assert not [*(tmp_path / FILLING).glob("*.ready")]

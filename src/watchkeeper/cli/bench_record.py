@@ -43,7 +43,9 @@ def record(
         float | None,
         typer.Option(min=5.0, max=570.0, help="Seconds that a fault lasts, 60 if none; with --capacity a round, 300."),
     ] = None,
-    rest: Annotated[float, typer.Option(min=5.0, help="Seconds from one fault to the next.")] = 60.0,
+    rest: Annotated[
+        float | None, typer.Option(min=5.0, help="Seconds from one fault to the next, 60 if none; with --capacity 20.")
+    ] = None,
     settle: Annotated[
         float, typer.Option(min=0.0, help="Seconds after a fault that count as neither calm nor faulty.")
     ] = 15.0,
@@ -72,9 +74,11 @@ def record(
         signal.signal(number, _as_interrupt)
     try:
         if capacity:
-            courses = filler.record_filling(place, _tell, rounds=rounds, round_s=fault_for or 300.0)
+            courses = filler.record_filling(
+                place, _tell, rounds=rounds, round_s=fault_for or 300.0, rest_s=rest or 20.0
+            )
         else:
-            course = recorder.Course(calm, fault_for or 60.0, rest, settle)
+            course = recorder.Course(calm, fault_for or 60.0, rest or 60.0, settle)
             labels = recorder.record(place, course, _tell, rounds=rounds, faults=wanted)
     except KeyboardInterrupt:
         if (place / LABELS_FILE).is_file():

@@ -41,10 +41,10 @@ class Broken(NamedTuple):
 def recording(folder: Path, *, rounds: int = 2) -> Path:
     """Make a recording in a folder; with one round, only the first fault is labelled, and the calm around it."""
     kept = {f"{signal.value}_days_max": 0 for signal in Signal}
-    with Store.open(folder / HOME, settings(folder / HOME, **kept), _no_replay) as store:
+    with Store.open(folder / HOME, settings(folder / HOME, **kept), no_replay) as store:
         topologies = Topologies(store.metadata)
         for signal, told in (("spans", _spans()), ("metrics", _metrics()), ("logs", _logs())):
-            batch = _batch(Signal(signal), told)
+            batch = batch_of(Signal(signal), told)
             store.append(Signal(signal), "json", "test", START, signal.encode(), batch).result(10)
             topologies.observe(Signal(signal), batch)
         topologies.flush()
@@ -130,7 +130,7 @@ def _logs() -> list[dict[str, Any]]:
     return [{**row, "template_id": template} for row, template in zip(rows, templates, strict=True)]
 
 
-def _batch(signal: Signal, rows: list[dict[str, Any]]) -> pa.RecordBatch:
+def batch_of(signal: Signal, rows: list[dict[str, Any]]) -> pa.RecordBatch:
     usual = {"attributes": "{}", "resource_attributes": "{}", "trace_id": "", "span_id": "", "received_unix_ns": START}
     arrays = []
     for column in SCHEMAS[signal]:
@@ -143,5 +143,5 @@ def _batch(signal: Signal, rows: list[dict[str, Any]]) -> pa.RecordBatch:
     return pa.record_batch(arrays, schema=SCHEMAS[signal])
 
 
-def _no_replay(entry: Entry) -> pa.RecordBatch:
+def no_replay(entry: Entry) -> pa.RecordBatch:
     raise AssertionError(f"{entry.signal} was not sealed")

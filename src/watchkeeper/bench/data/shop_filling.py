@@ -2,8 +2,8 @@
 
 Enters: `shop_filling` in the folder of data sets, made by `watchkeeper bench record --capacity`. Leaves: one split
 without a part to learn from: each course asked about again and again on its way, until its limit is reached. When that
-was is read from the same metric that models see. A memory that was to fill up and did not get there in its round is left
-out: nobody knows when it would have.
+was is read from the same metric that models see. A memory that was to fill up and did not get there in its round is
+left out: nobody knows when it would have.
 """
 
 from __future__ import annotations

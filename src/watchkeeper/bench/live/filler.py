@@ -35,7 +35,6 @@ STOPS_AT = (0.3, 0.8)
 OVER = 1.2
 """How far a memory that fills up would go, in ways to the limit."""
 WARMUP_S = 10.0
-REST_S = 20.0
 SEED = 23
 
 
@@ -54,6 +53,7 @@ def record_filling(
     *,
     rounds: int = 4,
     round_s: float = 300.0,
+    rest_s: float = 20.0,
     wait: Callable[[float], None] = time.sleep,
 ) -> Courses:
     """Record into a folder that is empty or not there; gives the labels.
@@ -64,7 +64,7 @@ def record_filling(
     hold_empty(folder)
     folder.mkdir(parents=True, exist_ok=True)
     random = np.random.default_rng(SEED)
-    each_s = round_s + REST_S
+    each_s = round_s + rest_s
     tell(Told("starting Watchkeeper and the shop", STARTED_S + SEALED_S + rounds * each_s))
     found: list[Course] = []
     made_by = {"watchkeeper": __version__, "commit": commit(), "seed": SEED}
@@ -76,7 +76,7 @@ def record_filling(
                     left_s = SEALED_S + (rounds - at) * each_s
                     filling = sum(each.shape == FILLS for each in leaks)
                     tell(Told(f"[{at + 1}/{rounds}] {filling} memories fill up", left_s))
-                    wait(REST_S)
+                    wait(rest_s)
                     found += _round(pair.control, leaks, at, round_s, wait)
                     told = Courses(tuple(found), ABOVE_MIB * MIB, round_s, made_by)
                     write_courses(folder, told)
