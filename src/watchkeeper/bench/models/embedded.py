@@ -34,7 +34,8 @@ class Meanings:
         self._known: dict[int, Floats] = {}
         rows, counts = self._distinct(examples, context)
         learn = partial(Autoencoder.learn, rows, counts=counts, width=WIDTH, standardise="rows")
-        self.model = shared(Autoencoder, partial(learn, seed=context.seed, told=tell), rows, counts, context.seed)
+        how = f"rows of width {WIDTH}"
+        self.model = shared(Autoencoder, partial(learn, seed=context.seed, told=tell), how, rows, counts, context.seed)
 
     def resume(self, examples: Iterable[Example], context: Context) -> None:
         """Go on learning from another system; ids of templates begin anew."""
