@@ -26,6 +26,9 @@ from watchkeeper.remedy.catalogue import Catalogue, CatalogueError, Order, load_
 from watchkeeper.remedy.choose import Named
 
 BAND_S = 20.0
+SETTLED_S = 10.0
+"""Of a shop that has just opened, before its band is taken."""
+SHOWN_S = 15.0
 LEARNED_WITHIN_S = 240.0
 NAMED_WITHIN_S = 75.0
 NAMED_SETTLED_S = 12.0
@@ -68,19 +71,22 @@ class Ledger:
 
 
 class Emergency:
-    """What a model is given. The shop is started at the first look or act; it has one action."""
+    """What a model is given. The shop is started at the first look or act; it has one action.
+
+    Who acts without a look does not need a Watchkeeper that has learned, and is not made to wait for one.
+    """
 
     def __init__(self, fault: str, warmup_s: float, ledger: Ledger) -> None:
         ledger.close = self._close
         self._run: _Run | None = None
 
-        def begun() -> _Run:
+        def begun(*, watched: bool) -> _Run:
             if self._run is None:
-                self._run = _started(fault, warmup_s)
+                self._run = _started(fault, warmup_s, watched=watched)
             return self._run
 
         def told(order: Order | None, why: str) -> Ended:
-            run = begun()
+            run = begun(watched=False)
             try:
                 ledger.ended.append(run.carry_out(order, why))
             finally:
@@ -93,7 +99,7 @@ class Emergency:
 
     def evidence(self) -> Evidence:
         """Wait until Watchkeeper has named a cause for some seconds, or NAMED_WITHIN_S; give what it says."""
-        return self._begun().evidence()
+        return self._begun(watched=True).evidence()
 
     def carry_out(self, order: Order | None, why: str = "") -> str:
         """Do one action, or nothing; gives what was done. The emergency is over then."""
@@ -106,24 +112,27 @@ class Emergency:
             self._run = None
 
 
-def _started(fault: str, warmup_s: float) -> _Run:
+def _started(fault: str, warmup_s: float, *, watched: bool) -> _Run:
     """Start both programs, once more when they did not get going: that is no fault of the model that is asked."""
     try:
-        return _Run(fault, warmup_s)
+        return _Run(fault, warmup_s, watched=watched)
     except BenchError as error:
         _log.warning("the emergency is begun once more: %s", error)
-        return _Run(fault, warmup_s)
+        return _Run(fault, warmup_s, watched=watched)
 
 
 class _Run:
     """Both programs, warmed up, with the fault switched on."""
 
-    def __init__(self, fault: str, warmup_s: float) -> None:
+    def __init__(self, fault: str, warmup_s: float, *, watched: bool) -> None:
         self._fault = fault
         self._folder = Path(tempfile.mkdtemp(prefix="watchkeeper-emergency-"))
         self._pair = Pair(self._folder, warmup_s=warmup_s)
         try:
-            self._pair.wait_watched(warmup_s + LEARNED_WITHIN_S)
+            if watched:
+                self._pair.wait_watched(warmup_s + LEARNED_WITHIN_S)
+            else:
+                time.sleep(SETTLED_S)
             self._watch = Watch(Path(self._pair.shop["folder"]), self._pair.status)
             time.sleep(BAND_S)
             self._before = self._watch.signs()
@@ -188,6 +197,8 @@ class _Run:
         return counts
 
     def carry_out(self, order: Order | None, why: str) -> Ended:
+        # What an action makes worse is told from what the fault did by itself, which takes some seconds to show.
+        time.sleep(max(0.0, SHOWN_S - (time.monotonic() - self._begun_s)))
         during = self._watch.signs()
         state = self._state()
         self._watch.mark()
