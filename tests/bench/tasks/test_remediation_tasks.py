@@ -12,7 +12,7 @@ from watchkeeper.bench.data.repair_texts import repairs
 from watchkeeper.bench.data.shell_commands import normal, parts
 from watchkeeper.bench.forms import Query
 from watchkeeper.bench.live.emergency import Ended, Ledger
-from watchkeeper.bench.live.vital import Signs, Watch, deviations
+from watchkeeper.bench.live.vital import Signs, Watch, deviations, unwell
 from watchkeeper.bench.models.commands import Neighbour, Retrieval, adapted, voted
 from watchkeeper.bench.models.scripts import Nearest
 from watchkeeper.bench.protocol import Examples
@@ -155,6 +155,14 @@ def test_signs_are_read_from_the_front(tmp_path):
 
 
 WELL = Signs(100, 0.0, 0.1, {"cart": 1e8}, {"cart": 0.1})
+
+
+@pytest.mark.parametrize(
+    ("changed", "told"), [({"requests": 3}, "only 3"), ({"failed": 0.05}, "5% of"), ({"p95_s": 2.5}, "p95 is 2500 ms")]
+)
+def test_a_shop_that_is_not_well_before_a_fault_is_told(changed, told):
+    assert unwell(WELL) == ""
+    assert told in unwell(WELL._replace(**changed))
 
 
 @pytest.mark.parametrize(

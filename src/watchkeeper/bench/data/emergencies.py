@@ -12,7 +12,7 @@ from watchkeeper.bench.base import DataSpec, Item, Place, Split
 from watchkeeper.bench.live.emergency import Emergency, Ledger
 
 FAULTS = ("bad-deploy", "error-rate", "latency", "cpu-burst", "memory-leak", "dependency-down", "queue-jam")
-RUNS = 3
+RUNS = 2
 """Runs of each fault, for pass^k."""
 WARMUP_S = 60.0
 WARMUP_QUICK_S = 25.0

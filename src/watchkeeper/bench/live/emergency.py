@@ -21,7 +21,7 @@ from typing import Any, NamedTuple
 from watchkeeper.bench.base import BenchError
 from watchkeeper.bench.live.programs import Pair
 from watchkeeper.bench.live.shop import SERVICES, SHOP
-from watchkeeper.bench.live.vital import Signs, Watch, deviations
+from watchkeeper.bench.live.vital import Signs, Watch, deviations, unwell
 from watchkeeper.remedy.catalogue import Catalogue, CatalogueError, Order, load_catalogue
 from watchkeeper.remedy.choose import Named
 
@@ -136,6 +136,8 @@ class _Run:
             self._watch = Watch(Path(self._pair.shop["folder"]), self._pair.status)
             time.sleep(BAND_S)
             self._before = self._watch.signs()
+            if told := unwell(self._before):
+                raise BenchError(f"the shop does not run well before the fault: {told}; the machine is too busy for it")
             wish = {"kind": fault, "seconds": FAULT_S}
             self._truth = self._pair.control.post("/faults", json=wish).raise_for_status().json()
             self._watch.mark()

@@ -19,6 +19,8 @@ SLOWER_MAX, SLOWER_MAX_S = 1.5, 0.15
 MEMORY_MORE_MAX_BYTES = 64 * 2**20
 BUSIER_MAX = 0.35
 REQUESTS_MIN = 20
+WELL_FAILED_MAX, WELL_S_MAX = 0.02, 1.0
+"""Of a shop without a fault: share of failed requests, p95. Beyond that a band around it says nothing."""
 
 
 class Signs(NamedTuple):
@@ -74,6 +76,15 @@ class Watch:
             if float(row["time"]) >= from_s:
                 rows.append(row)
         return rows
+
+
+def unwell(signs: Signs) -> str:
+    """Give what is wrong with a shop that has no fault, "" when it runs well."""
+    if signs.requests < REQUESTS_MIN:
+        return f"only {signs.requests} requests"
+    if signs.failed > WELL_FAILED_MAX:
+        return f"{signs.failed:.0%} of the requests fail"
+    return f"p95 is {signs.p95_s * 1000:.0f} ms" if signs.p95_s > WELL_S_MAX else ""
 
 
 def deviations(before: Signs, now: Signs) -> list[str]:
