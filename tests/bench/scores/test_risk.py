@@ -85,6 +85,17 @@ def test_limits_are_forewarned_falsely_told_and_missed():
     assert told["lead_share"].value == 0.2
     assert told["time_error"].value == pytest.approx(0.2)
     assert told["false_predictions"].value == 0.5
+    assert told["balanced"] == (0.5, 0.0, 1.0)
+
+
+def test_who_always_tells_of_a_limit_gets_a_half():
+    truths = [("a", 500.0, 0.8), ("b", 50.0, 0.5), ("c", math.inf, 0.5), ("d", math.inf, 0.5)]
+    for always in (10.0, None):
+        told = failure_prediction.measure([outcome([always] * 4, truths, horizon_s=1_000.0)]).figures
+        assert told["balanced"] == (0.5, 0.5, 0.5)
+    only = failure_prediction.measure([outcome([10.0], truths[:1], horizon_s=1_000.0)]).figures
+    assert "false_predictions" not in only
+    assert math.isnan(only["balanced"].value)
 
 
 def test_drains_avert_what_was_riskiest():

@@ -89,7 +89,7 @@ DATA = (
         (),
         _splits,
         quick=False,
-        headline="forewarned",
+        headline="balanced",
         system="example_shop",
         recorded=FILLING,
     ),

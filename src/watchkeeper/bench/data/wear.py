@@ -133,6 +133,6 @@ DATA = (
         "drawn courses of disks, memories and queues, some of which fill up",
         (),
         _capacity,
-        headline="forewarned",
+        headline="balanced",
     ),
 )

@@ -2,7 +2,8 @@
 
 Risks of rows: area under ROC, lift of the riskiest hundredth, calibration, days ahead. Time left: root mean squared
 error and the asymmetric score of the PHM 2008 challenge (Saxena et al.: late is worse than early). Limits: whether it
-was told that one is reached before it was, how long before, and how often one was told that never came.
+was told that one is reached before it was, how long before, and how often one was told that never came; both together
+count, for who always tells forewarns of everything.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from collections import defaultdict
 from collections.abc import Sequence
 
 import numpy as np
+import numpy.typing as npt
 
 from watchkeeper.bench.base import Figure, Measured, Metric, Outcome, Task
 from watchkeeper.bench.scores.bootstrap import mean_interval
@@ -26,12 +28,13 @@ METRICS = (
     Metric("lead_days", "median days from the telling to the failure, of those among the riskiest 1 %", tolerance=1.0),
     Metric("rmse", "root mean squared error of the time left", higher_is_better=False, tolerance=0.5),
     Metric("nasa_score", "asymmetric score of PHM 2008, summed over units", higher_is_better=False, tolerance=20.0),
+    Metric("balanced", "mean of forewarned and of 1 - false predictions: always telling gets a half", tolerance=0.02),
     Metric("forewarned", "share of reached limits that were told before", tolerance=0.02),
+    Metric("false_predictions", "share of the askings where a limit was told that never came", higher_is_better=False),
     Metric("lead_share", "median share of the way to the limit still ahead when it was first told"),
     Metric("time_error", "median error of the time told, as a share of the true one", higher_is_better=False),
-    Metric("false_predictions", "share of the askings where a limit was told that never came", higher_is_better=False),
 )
-DRAWS = 500
+DRAWS, DRAWS_OF_COURSES = 500, 2_000
 
 
 def measure(outcomes: Sequence[Outcome]) -> Measured:
@@ -88,28 +91,44 @@ def _times(outcomes: Sequence[Outcome]) -> Measured:
 def _limits(outcomes: Sequence[Outcome]) -> Measured:
     """Score seconds until the limit or None; truth is (series, seconds until it is reached or inf, share ahead)."""
     told: dict[str, list[float]] = defaultdict(list)
+    false: dict[str, list[float]] = defaultdict(list)
     comes: set[str] = set()
-    false, errors = [], []
+    errors = []
     for one in outcomes:
         horizon_s = float(one.split.facts["horizon_s"])
         for item, answer in zip(one.split.test, one.answers, strict=True):
             name, left_s, ahead = item.truth
             within = left_s <= horizon_s
             if not math.isfinite(left_s):
-                false.append(float(answer is not None))
+                false[name].append(float(answer is not None))
                 continue
             comes.add(name)
             if answer is not None and within:
                 told[name].append(ahead)
                 errors.append(abs(float(answer) - left_s) / left_s)
     leads = [max(told[name]) for name in sorted(comes) if told[name]]
-    figures = {
-        "forewarned": Figure(*mean_interval([float(bool(told[name])) for name in sorted(comes)], draws=2_000)),
-        "false_predictions": Figure(*mean_interval(false, draws=2_000)),
-    }
+    warned = np.array([float(bool(told[name])) for name in sorted(comes)])
+    cried = np.array([float(np.mean(false[name])) for name in sorted(false)])
+    figures = {"balanced": _balanced(warned, cried)}
+    for name, shares in (("forewarned", warned), ("false_predictions", cried)):
+        if len(shares):
+            figures[name] = Figure(*mean_interval(shares, draws=DRAWS_OF_COURSES))
     figures["lead_share"] = Figure(float(np.median(leads)) if leads else math.nan)
     figures["time_error"] = Figure(float(np.median(errors)) if errors else math.nan)
     return Measured(figures, {name: {"forewarned": float(bool(told[name]))} for name in sorted(comes)})
+
+
+def _balanced(warned: npt.NDArray[np.float64], cried: npt.NDArray[np.float64]) -> Figure:
+    """Give the mean of both sides, with courses drawn whole; no figure where one side has none."""
+    if not len(warned) or not len(cried):
+        return Figure(math.nan)
+    random = np.random.default_rng(0)
+    draws = [
+        side[random.integers(0, len(side), (DRAWS_OF_COURSES, len(side)))].mean(axis=1)
+        for side in (warned, 1.0 - cried)
+    ]
+    low, high = np.quantile((draws[0] + draws[1]) / 2, [0.025, 0.975])
+    return Figure(float(warned.mean() + 1.0 - cried.mean()) / 2, float(low), float(high))
 
 
 TASKS = (Task("failure-prediction", "failure perception", "what fails or fills up, and when", METRICS, measure),)
