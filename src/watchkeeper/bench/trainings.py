@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import hashlib
 import importlib.metadata
+import logging
 import os
 import time
 from collections.abc import Callable
@@ -57,6 +58,7 @@ class _Used:
 
 
 _used = _Used()
+_log = logging.getLogger(__name__)
 
 
 def shared(kind: type[T], train: Callable[[], T], *determined: Part) -> T:
@@ -68,11 +70,12 @@ def shared(kind: type[T], train: Callable[[], T], *determined: Part) -> T:
     try:
         told = orjson.loads(path.with_suffix(".json").read_bytes())
         model = kind.from_onnx(path.read_bytes())
-    except (OSError, ValueError):
+        seconds, peak = float(told["seconds"]), int(told["peak_memory_bytes"])
+    except (OSError, ValueError, KeyError, TypeError):
         return _made(path, train)
     _used.taken += 1
-    _used.taken_s += told["seconds"]
-    _used.peak_bytes = max(_used.peak_bytes, told["peak_memory_bytes"])
+    _used.taken_s += seconds
+    _used.peak_bytes = max(_used.peak_bytes, peak)
     return model
 
 
@@ -97,20 +100,23 @@ def forget_old(folder: Path) -> None:
         try:
             if time.time() - path.stat().st_mtime > KEPT_S:
                 path.unlink()
-        except FileNotFoundError:
-            continue  # another run was faster
+        except OSError:
+            continue  # another run was faster, or the cache is not ours to change
 
 
 def _made(path: Path, train: Callable[[], T]) -> T:
     begun_s = clock_s()
     model = train()
     told = {"seconds": clock_s() - begun_s, "peak_memory_bytes": peak_bytes()}
-    path.parent.mkdir(parents=True, exist_ok=True)
-    for place, content in ((path, model.onnx()), (path.with_suffix(".json"), orjson.dumps(told))):
-        part = place.with_name(f"{place.name}.{os.getpid()}.part")
-        part.write_bytes(content)
-        part.replace(place)
     _used.made += 1
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        for place, content in ((path, model.onnx()), (path.with_suffix(".json"), orjson.dumps(told))):
+            part = place.with_name(f"{place.name}.{os.getpid()}.part")
+            part.write_bytes(content)
+            part.replace(place)
+    except OSError as error:  # a full disk is no reason to lose what was trained; the next cell trains it again
+        _log.warning("a training cannot be kept: %s", error)
     return model
 
 

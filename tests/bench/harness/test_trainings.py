@@ -54,12 +54,20 @@ def test_a_file_that_cannot_be_read_is_trained_again(kept: Path) -> None:
         path.write_bytes(b"cut")
     learned()
     assert trainings.used() == {"made": 2, "taken": 0}
-    for path in kept.glob("*.json"):
-        path.write_bytes(b"{")
+    for told in (b"{", b"{}", b'{"seconds": null, "peak_memory_bytes": 1}'):
+        for path in kept.glob("*.json"):
+            path.write_bytes(told)
+        learned()
+    assert trainings.used() == {"made": 5, "taken": 0}
     learned()
-    assert trainings.used() == {"made": 3, "taken": 0}
-    learned()
-    assert trainings.used() == {"made": 3, "taken": 1}
+    assert trainings.used() == {"made": 5, "taken": 1}
+
+
+def test_what_cannot_be_kept_is_used_all_the_same(kept: Path, caplog: pytest.LogCaptureFixture) -> None:
+    kept.write_text("no folder")
+    assert len(learned().score(ROWS)) == len(ROWS)
+    assert trainings.used() == {"made": 1, "taken": 0}
+    assert "a training cannot be kept" in caplog.text
 
 
 def test_nothing_is_kept_where_no_folder_is_told(kept: Path, monkeypatch: pytest.MonkeyPatch) -> None:
