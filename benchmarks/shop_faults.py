@@ -21,9 +21,9 @@ from typing import Any
 
 import httpx
 
+from watchkeeper.bench.live.programs import Pair
 from watchkeeper.bench.live.shop import SERVICES, right_nodes
 from watchkeeper.bench.scores.bootstrap import mean_interval
-from watchkeeper.cli.demo_processes import Programs, find_shop, port_settings
 
 FAULTS = ("bad-deploy", "error-rate", "latency", "cpu-burst", "memory-leak", "dependency-down", "queue-jam")
 WATCHED_S = 60.0
@@ -58,31 +58,11 @@ def one_run(fault: str, warmup_s: int, keep: Path | None = None) -> dict[str, An
     with contextlib.ExitStack() as at_end:
         if keep is None:
             at_end.callback(shutil.rmtree, folder, ignore_errors=True)
-        programs = Programs(folder / "programs")
-        try:
-            up = [sys.executable, "-m", "watchkeeper.cli.main", "up", "--json-ready", "--home", str(folder)]
-            up += ["--set", f"detect_warmup_s={warmup_s}", "--set", "detect_window_s=5"]
-            up += ["--set", f"metric_warmup_s={warmup_s}"]
-            keeper = programs.start("watchkeeper", up + port_settings(any_ports=True), folder, _nothing)
-            shop = [sys.executable, "-m", "shop", "up", "--json-ready", "--otlp", keeper.ready["otlp_http"]]
-            opened = programs.start("shop", [*shop, "--folder", str(folder / "shop")], find_shop(None), _nothing)
-            with httpx.Client(base_url=keeper.ready["http"], timeout=10.0, trust_env=False) as api:
-                _learn(api, warmup_s)
-                wish = {"kind": fault, "seconds": WATCHED_S + 30}
-                struck = httpx.post(f"{opened.ready['control']}/faults", json=wish, timeout=30.0).raise_for_status()
-                return {"fault": fault, **_watch(api, struck.json())}
-        finally:
-            programs.stop()
-
-
-def _learn(api: httpx.Client, warmup_s: int) -> None:
-    deadline = time.monotonic() + warmup_s + 90
-    while time.monotonic() < deadline:
-        states = {row["service"]: row["state"] for row in api.get("/api/v1/status").json()["learning"]}
-        if all(states.get(service) == "watching" for service in SERVICES):
-            return
-        time.sleep(POLL_S)
-    raise TimeoutError(f"not every service of the shop is watched after {warmup_s + 90} s")
+        pair = Pair(folder, warmup_s=warmup_s)
+        at_end.callback(pair.stop)
+        pair.wait_watched(warmup_s + 90)
+        struck = pair.control.post("/faults", json={"kind": fault, "seconds": WATCHED_S + 30}).raise_for_status()
+        return {"fault": fault, **_watch(pair.api, struck.json())}
 
 
 def _watch(api: httpx.Client, fault: dict[str, Any]) -> dict[str, Any]:
@@ -146,10 +126,6 @@ def figures(seen: list[dict[str, Any]]) -> dict[str, Any]:
         "runs": len(seen),
         "by_fault": by_fault,
     }
-
-
-def _nothing() -> None:
-    return
 
 
 if __name__ == "__main__":

@@ -7,7 +7,6 @@ import json
 import os
 import signal
 import socket
-import subprocess
 import sys
 import threading
 import time
@@ -18,24 +17,12 @@ from typing import Any
 
 import pytest
 from rich.console import Console
-from shop_run import until
 
 from watchkeeper.cli import demo as demo_module
 from watchkeeper.cli.demo import Demo
-from watchkeeper.cli.demo_processes import (
-    PORT_SETTINGS,
-    Programs,
-    Running,
-    find_shop,
-    is_taken,
-    listening,
-    port_settings,
-)
+from watchkeeper.cli.demo_places import PORT_SETTINGS, find_shop, is_taken, listening, port_settings
 from watchkeeper.cli.demo_screen import FoundView, Screen, View, finding_lines, picture
 from watchkeeper.errors import DemoError
-
-STUBBORN = "import signal,time;signal.signal(signal.SIGTERM,signal.SIG_IGN);print('{}',flush=True);time.sleep(60)"
-OBEDIENT = "import time;print('{\"a\": 1}',flush=True);time.sleep(60)"
 
 
 def finding(service: str = "payment", identity: str = "f1", last_unix_ns: int = 0) -> dict[str, Any]:
@@ -80,48 +67,6 @@ def test_ports_are_free_ones_when_wanted_and_where_the_usual_are_taken() -> None
         ]
     assert not is_taken(port)
     assert listening([f"http://127.0.0.1:{port}"]) == []
-
-
-def test_programs_are_waited_for_and_ended(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("watchkeeper.cli.demo_processes.STOP_S", 0.5)
-    programs = Programs(tmp_path)
-    obedient = programs.start("obedient", [sys.executable, "-c", OBEDIENT], tmp_path, lambda: None)
-    stubborn = programs.start("stubborn", [sys.executable, "-c", STUBBORN], tmp_path, lambda: None)
-    assert obedient.ready == {"a": 1}
-    obedient.check()
-    assert programs.stop() == ["stubborn"]
-    assert obedient.process.returncode == -signal.SIGTERM
-    assert stubborn.process.returncode == -signal.SIGKILL
-    with pytest.raises(DemoError, match="ended by itself"):
-        obedient.check()
-
-
-def test_a_program_that_cannot_start_tells_why(tmp_path: Path) -> None:
-    programs = Programs(tmp_path)
-    with pytest.raises(DemoError, match="no such port"):
-        programs.start("broken", [sys.executable, "-c", "raise SystemExit('no such port')"], tmp_path, lambda: None)
-
-
-@pytest.mark.skipif(sys.platform != "linux", reason="the kernel's notice of a parent's death is Linux's")
-def test_programs_end_when_the_demo_is_killed(tmp_path: Path) -> None:
-    script = (
-        "import sys,time,pathlib; from watchkeeper.cli.demo_processes import Programs\n"
-        f"p=Programs(pathlib.Path({str(tmp_path)!r})).start('child',[sys.executable,'-c',{OBEDIENT!r}],pathlib.Path('.'),"
-        "lambda: None)\nprint(p.process.pid,flush=True); time.sleep(60)"
-    )
-    parent = subprocess.Popen([sys.executable, "-c", script], stdout=subprocess.PIPE)
-    assert parent.stdout is not None
-    child = int(parent.stdout.readline())
-    parent.kill()
-    parent.communicate()
-    until(lambda: not _alive(child), 10, "the end of the program")
-
-
-def _alive(pid: int) -> bool:
-    try:
-        return Path(f"/proc/{pid}/stat").read_text().split()[2] != "Z"
-    except FileNotFoundError:
-        return False
 
 
 def test_words_of_a_finding() -> None:
@@ -249,8 +194,7 @@ def make_demo(api: FakeApi, folder: Path, written: io.StringIO, fault: str = "er
     demo = Demo(folder, Screen(Console(file=written, width=200)), fault=fault, service="", warmup_s=10, fault_for_s=60)
     ready = f'import time;print(\'{{"control": "{api.address}"}}\',flush=True);time.sleep(60)'
     for name in ("watchkeeper", "shop"):
-        program = demo._programs.start(name, [sys.executable, "-c", ready], folder, lambda: None)
-        demo._running.append(Running(name, program.process, program.ready, program.output))
+        demo._running.append(demo._programs.start(name, [sys.executable, "-c", ready], folder))
     demo._api.base_url = api.address
     return demo
 

@@ -24,7 +24,7 @@ from watchkeeper.bench.cells import cell_of
 from watchkeeper.bench.discover import Catalogue, catalogue
 from watchkeeper.bench.measure import about, measure_cell
 from watchkeeper.bench.records import FAILED, Record, write_record
-from watchkeeper.native.parent_death import end_with_parent
+from watchkeeper.processes import end_with_parent
 
 
 class Loaded(NamedTuple):

@@ -22,9 +22,10 @@ import typer
 from rich.console import Console
 
 from watchkeeper.bench.live.shop import SERVICES, right_nodes
-from watchkeeper.cli.demo_processes import Programs, Running, find_shop, listening, port_settings
+from watchkeeper.cli.demo_places import find_shop, listening, port_settings
 from watchkeeper.cli.demo_screen import FoundView, Screen, View
 from watchkeeper.errors import DemoError
+from watchkeeper.processes import Programs, Running
 
 app = typer.Typer()
 
@@ -83,7 +84,7 @@ class Demo:
         self._wish = {"kind": fault, "seconds": float(fault_for_s), **({"service": service} if service else {})}
         self._warmup_s = warmup_s
         self._view = View()
-        self._programs = Programs(folder / "programs")
+        self._programs = Programs(folder / "programs", DemoError)
         self._running: list[Running] = []
         self._api = httpx.Client(timeout=5.0, trust_env=False)
         self._answered = time.monotonic()

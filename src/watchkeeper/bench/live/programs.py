@@ -6,9 +6,7 @@ Looks at no telemetry.
 
 from __future__ import annotations
 
-import json
 import shutil
-import subprocess
 import sys
 import time
 from collections.abc import Iterator, Mapping
@@ -18,15 +16,11 @@ from types import MappingProxyType
 from typing import Any
 
 import httpx
-import psutil
 
 from watchkeeper.bench.base import BenchError
 from watchkeeper.bench.live.shop import SERVICES, SHOP
-from watchkeeper.native.parent_death import end_with_parent
+from watchkeeper.processes import Programs
 
-READY_S = 90.0
-STOP_S = 10.0
-POLL_S = 0.1
 WATCHED_POLL_S = 1.0
 SEGMENT_AGE_S = 5
 
@@ -56,16 +50,16 @@ class Pair:
         if not (SHOP / "shop" / "__main__.py").is_file():
             raise BenchError(f"the example shop is not at {SHOP}; what needs it runs in a checkout of Watchkeeper")
         self.folder = folder
-        self._processes: list[subprocess.Popen[bytes]] = []
+        self._programs = Programs(folder, BenchError)
         settings: dict[str, float] = {"http_port": 0, "otlp_http_port": 0, "otlp_grpc_port": 0, "detect_window_s": 5}
         settings |= {"detect_warmup_s": round(warmup_s), "metric_warmup_s": round(warmup_s), **chosen}
         try:
             up = [sys.executable, "-m", "watchkeeper.cli.main", "up", "--json-ready", "--home", str(folder / "home")]
             for name, value in settings.items():
                 up += ["--set", f"{name}={value:g}"]
-            keeper = self._start("watchkeeper", up, folder)
+            keeper = self._programs.start("watchkeeper", up, folder).ready
             shop = [sys.executable, "-m", "shop", "up", "--json-ready", "--otlp", keeper["otlp_http"]]
-            self.shop = self._start("shop", [*shop, "--folder", str(folder / "shop")], SHOP)
+            self.shop = self._programs.start("shop", [*shop, "--folder", str(folder / "shop")], SHOP).ready
         except BaseException:
             self.stop()
             raise
@@ -99,36 +93,4 @@ class Pair:
         for client in (getattr(self, "api", None), getattr(self, "control", None)):
             if client is not None:
                 client.close()
-        for process in reversed(self._processes):
-            children = psutil.Process(process.pid).children(recursive=True) if process.poll() is None else []
-            process.terminate()
-            try:
-                process.wait(STOP_S)
-            except subprocess.TimeoutExpired:
-                process.kill()
-                process.wait()
-            for child in children:
-                if child.is_running():
-                    child.kill()
-        self._processes.clear()
-
-    def _start(self, name: str, command: list[str], folder: Path) -> dict[str, Any]:
-        said, errors = self.folder / f"{name}.ready", self.folder / f"{name}.output"
-        with said.open("wb") as out, errors.open("wb") as told:
-            process = subprocess.Popen(
-                command,
-                cwd=folder,
-                stdin=subprocess.DEVNULL,
-                stdout=out,
-                stderr=told,
-                start_new_session=True,
-                preexec_fn=end_with_parent(),  # noqa: PLW1509 - whoever starts a Pair has one thread
-            )
-        self._processes.append(process)
-        deadline = time.monotonic() + READY_S
-        while b"\n" not in (line := said.read_bytes()):
-            if process.poll() is not None or time.monotonic() > deadline:
-                tail = errors.read_text(encoding="utf-8", errors="replace").strip()[-500:]
-                raise BenchError(f"{name} did not start: {tail or 'it said nothing'}")
-            time.sleep(POLL_S)
-        return dict(json.loads(line.splitlines()[0]))
+        self._programs.stop()
