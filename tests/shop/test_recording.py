@@ -13,6 +13,7 @@ import numpy as np
 import psutil
 import pytest
 from shop_run import until
+from typer.testing import CliRunner
 
 from watchkeeper.bench.base import BenchError, Place
 from watchkeeper.bench.cases.recording import FILLING, RECORDED, read_labels
@@ -20,6 +21,7 @@ from watchkeeper.bench.discover import catalogue
 from watchkeeper.bench.live import programs
 from watchkeeper.bench.live.recorder import CATEGORIES, Course, Strike, chosen, record
 from watchkeeper.bench.live.shop import DEPENDENCY_NODES, DEPENDENTS, SERVICES
+from watchkeeper.cli.bench import app
 
 needs_shop = pytest.mark.skipif(
     not (shutil.which("nginx") and shutil.which("redis-server")), reason="nginx and redis-server are not installed"
@@ -76,6 +78,15 @@ def test_what_cannot_be_recorded_is_told_and_leaves_nothing(tmp_path: Path, monk
     with pytest.raises(BenchError, match="example shop is not at"):
         record(tmp_path / "new", Course(), lambda _: None)
     assert not [*(tmp_path / "new").glob("*")]
+
+
+@pytest.mark.parametrize("option", [("--faults", "latency"), ("--calm", "60"), ("--settle", "0")])
+def test_what_means_nothing_for_memories_is_refused(tmp_path: Path, option: tuple[str, str]):
+    told = CliRunner().invoke(app, ["record", str(tmp_path / "new"), "--capacity", *option])
+    assert told.exit_code == 2
+    assert option[0] in told.output
+    assert "means nothing with --capacity" in told.output
+    assert not (tmp_path / "new").exists()
 
 
 class Recording:

@@ -7,7 +7,6 @@ and the model usually take. Nothing that is measured depends on it.
 from __future__ import annotations
 
 import math
-import os
 from collections import defaultdict
 from collections.abc import Iterable
 from pathlib import Path
@@ -16,6 +15,7 @@ import orjson
 
 from watchkeeper.bench.cells import Cell
 from watchkeeper.bench.records import DONE, Record
+from watchkeeper.bench.whole import write_whole
 
 FILE = "durations.json"
 UNKNOWN_S = 10.0
@@ -38,10 +38,7 @@ class Durations:
         if seconds is None:
             return
         self._seconds[record["id"]] = float(seconds)
-        self._path.parent.mkdir(parents=True, exist_ok=True)
-        part = self._path.with_suffix(f".{os.getpid()}.part")
-        part.write_bytes(orjson.dumps({"schema_version": 1, "seconds": self._seconds}))
-        part.replace(self._path)
+        write_whole(self._path, orjson.dumps({"schema_version": 1, "seconds": self._seconds}))
 
     def expected_s(self, cells: Iterable[Cell]) -> dict[str, float]:
         """Give the seconds to expect of each cell by its id."""

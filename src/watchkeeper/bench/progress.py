@@ -14,6 +14,7 @@ from typing import NamedTuple
 
 import orjson
 
+from watchkeeper.bench.whole import write_whole
 from watchkeeper.learn.training import Progress
 
 VARIABLE = "WATCHKEEPER_BENCH_PROGRESS"
@@ -57,6 +58,4 @@ def _write(far: HowFar, *, last: bool) -> None:
     if not path or (now_s - _last_s[0] < EVERY_S and not last):
         return
     _last_s[0] = now_s
-    part = Path(f"{path}.part")
-    part.write_bytes(orjson.dumps(far._asdict()))
-    part.replace(path)
+    write_whole(Path(path), orjson.dumps(far._asdict()))

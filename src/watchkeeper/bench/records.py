@@ -6,7 +6,6 @@ not at all. A record that cannot be read is told, never guessed at.
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -14,6 +13,7 @@ from typing import Any
 import orjson
 
 from watchkeeper.bench.base import BenchError
+from watchkeeper.bench.whole import write_whole
 
 SCHEMA_VERSION = 1
 DONE, FAILED, SKIPPED = "done", "failed", "skipped"
@@ -29,10 +29,7 @@ def path_of(out: Path, identifier: str) -> Path:
 def write_record(out: Path, record: Record) -> Path:
     """Write a record; a reader sees the old one or the new one."""
     path = path_of(out, record["id"])
-    path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_suffix(f".{os.getpid()}.part")
-    part.write_bytes(orjson.dumps(record, option=orjson.OPT_INDENT_2 | orjson.OPT_SERIALIZE_NUMPY) + b"\n")
-    part.replace(path)
+    write_whole(path, orjson.dumps(record, option=orjson.OPT_INDENT_2 | orjson.OPT_SERIALIZE_NUMPY) + b"\n")
     return path
 
 

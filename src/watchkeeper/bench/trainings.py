@@ -25,6 +25,7 @@ import orjson
 
 import watchkeeper.learn
 from watchkeeper.bench.machine import machine, peak_memory_bytes
+from watchkeeper.bench.whole import write_whole
 
 VARIABLE = "WATCHKEEPER_BENCH_TRAININGS"
 KEPT_S = 7 * 86_400.0
@@ -110,11 +111,8 @@ def _made(path: Path, train: Callable[[], T]) -> T:
     told = {"seconds": clock_s() - begun_s, "peak_memory_bytes": peak_bytes()}
     _used.made += 1
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        for place, content in ((path, model.onnx()), (path.with_suffix(".json"), orjson.dumps(told))):
-            part = place.with_name(f"{place.name}.{os.getpid()}.part")
-            part.write_bytes(content)
-            part.replace(place)
+        write_whole(path, model.onnx())
+        write_whole(path.with_suffix(".json"), orjson.dumps(told))
     except OSError as error:  # a full disk is no reason to lose what was trained; the next cell trains it again
         _log.warning("a training cannot be kept: %s", error)
     return model

@@ -6,6 +6,7 @@ Enters: options. Leaves: progress with the time left, a summary, an exit status.
 from __future__ import annotations
 
 import signal
+from collections.abc import Mapping
 from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING, Annotated, Any, NoReturn
@@ -17,7 +18,7 @@ from watchkeeper.cli.main import EXIT_INTERRUPTED
 from watchkeeper.cli.options import JsonOption, SetOption, load_settings
 
 if TYPE_CHECKING:
-    from watchkeeper.bench.cases.filling import Courses
+    from watchkeeper.bench.cases.filling import MemoryCourses
     from watchkeeper.bench.cases.recording import Labels
     from watchkeeper.bench.live.recorder import Told
 
@@ -38,7 +39,9 @@ def record(
         list[str] | None,
         typer.Option(metavar="KIND|KIND@SERVICE", help="Faults, comma-separated or repeated; all kinds if none."),
     ] = None,
-    calm: Annotated[float, typer.Option(min=20.0, help="Seconds of calm before the first fault.")] = 300.0,
+    calm: Annotated[
+        float | None, typer.Option(min=20.0, help="Seconds of calm before the first fault, 300 if none.")
+    ] = None,
     fault_for: Annotated[
         float | None,
         typer.Option(min=5.0, max=570.0, help="Seconds that a fault lasts, 60 if none; with --capacity a round, 300."),
@@ -47,11 +50,12 @@ def record(
         float | None, typer.Option(min=5.0, help="Seconds from one fault to the next, 60 if none; with --capacity 20.")
     ] = None,
     settle: Annotated[
-        float, typer.Option(min=0.0, help="Seconds after a fault that count as neither calm nor faulty.")
-    ] = 15.0,
+        float | None,
+        typer.Option(min=0.0, help="Seconds after a fault that count as neither calm nor faulty, 15 if none."),
+    ] = None,
     capacity: Annotated[
         bool,
-        typer.Option("--capacity", help="Record memories that fill up instead, for failure prediction."),
+        typer.Option("--capacity", help="Record memories that fill up instead, in rounds, for failure prediction."),
     ] = False,
     json: JsonOption = False,
     assignments: SetOption = None,
@@ -60,40 +64,54 @@ def record(
 
     Needs a checkout of Watchkeeper, nginx and redis-server. Ctrl-C keeps the faults that were over by then.
     """
-    from watchkeeper.bench.cases.filling import read_courses
-    from watchkeeper.bench.cases.recording import FILLING, LABELS_FILE, RECORDED, read_labels
+    from watchkeeper.bench.cases.recording import FILLING, RECORDED
     from watchkeeper.bench.live import filler, recorder
 
     place = (
         folder.expanduser() if folder else load_settings(assignments).path("data") / (FILLING if capacity else RECORDED)
     )
     wanted = [each.strip() for text in faults or () for each in text.split(",") if each.strip()]
-    if capacity and wanted:
-        raise typer.BadParameter("with --capacity every service has a leak of its own", param_hint="--faults")
+    _hold_free_of({"--faults": wanted, "--calm": calm is not None, "--settle": settle is not None} if capacity else {})
     for number in _ENDING:
         signal.signal(number, _as_interrupt)
     try:
         if capacity:
             courses = filler.record_filling(
-                place, _tell, rounds=rounds, round_s=fault_for or 300.0, rest_s=rest or 20.0
+                place, _tell, rounds=rounds, round_s=_else(fault_for, 300.0), rest_s=_else(rest, 20.0)
             )
+            _courses(place, courses, json=json)
         else:
-            course = recorder.Course(calm, fault_for or 60.0, rest or 60.0, settle)
+            course = recorder.Course(_else(calm, 300.0), _else(fault_for, 60.0), _else(rest, 60.0), _else(settle, 15.0))
             labels = recorder.record(place, course, _tell, rounds=rounds, faults=wanted)
+            _summary(place, labels, json=json)
     except KeyboardInterrupt:
-        if (place / LABELS_FILE).is_file():
-            what = "courses" if capacity else "faults"
-            kept = len(read_courses(place).courses if capacity else read_labels(place).faults)
-            typer.echo(f"\ninterrupted: {place} holds the {kept} {what} that were over", err=True)
-        else:
-            typer.echo(
-                f"\ninterrupted before the first {'round' if capacity else 'fault'} was over: nothing is kept", err=True
-            )
+        typer.echo(f"\ninterrupted{_kept(place, capacity=capacity)}", err=True)
         raise typer.Exit(EXIT_INTERRUPTED) from None
+
+
+def _else(chosen: float | None, usual: float) -> float:
+    return usual if chosen is None else chosen
+
+
+def _hold_free_of(given: Mapping[str, object]) -> None:
+    """Raise BadParameter when one of some options was given that mean nothing with --capacity."""
+    for option, value in given.items():
+        if value:
+            raise typer.BadParameter(
+                "means nothing with --capacity: in a round each memory has a course of its own", param_hint=option
+            )
+
+
+def _kept(place: Path, *, capacity: bool) -> str:
+    """Tell what an interrupted recording leaves."""
+    from watchkeeper.bench.cases.filling import read_courses
+    from watchkeeper.bench.cases.recording import LABELS_FILE, read_labels
+
+    if not (place / LABELS_FILE).is_file():
+        return f" before the first {'round' if capacity else 'fault'} was over: nothing is kept"
     if capacity:
-        _courses(place, courses, json=json)
-    else:
-        _summary(place, labels, json=json)
+        return f": {place} holds the {len(read_courses(place).courses)} courses that were over"
+    return f": {place} holds the {len(read_labels(place).faults)} faults that were over"
 
 
 def _tell(told: Told) -> None:
@@ -121,7 +139,7 @@ def _summary(folder: Path, labels: Labels, *, json: bool) -> None:
     typer.echo(f"{len(labels.faults)} faults and {len(labels.calm)} spans of calm, {size / 2**20:.1f} MiB: {folder}")
 
 
-def _courses(folder: Path, told: Courses, *, json: bool) -> None:
+def _courses(folder: Path, told: MemoryCourses, *, json: bool) -> None:
     from watchkeeper.cli.output import table, write_json
 
     rows = [

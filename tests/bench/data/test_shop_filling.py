@@ -12,7 +12,7 @@ from tests.bench.data.shop_recording import START, S, batch_of, no_replay
 from tests.store.telemetry import settings
 
 from watchkeeper.bench.base import BenchError, Place
-from watchkeeper.bench.cases.filling import CALM, FILLS, STOPS, Course, Courses, read_courses, write_courses
+from watchkeeper.bench.cases.filling import CALM, FILLS, STOPS, MemoryCourse, MemoryCourses, read_courses, write_courses
 from watchkeeper.bench.cases.recording import FILLING, HOME, LABELS_FILE
 from watchkeeper.bench.cells import Chosen, absence, plan
 from watchkeeper.bench.discover import catalogue
@@ -48,10 +48,10 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Place:
         store.append(Signal.METRICS, "json", "test", START, b"metrics", batch_of(Signal.METRICS, points)).result(10)
         store.seal_now()
     courses = tuple(
-        Course(service, 0, shape, START, START + ROUND_S * S, speed * MIB, most * MIB)
+        MemoryCourse(service, 0, shape, START, START + ROUND_S * S, speed * MIB, most * MIB)
         for service, (shape, speed, most) in SPEEDS.items()
     )
-    write_courses(data / FILLING, Courses(courses, 100.0 * MIB, ROUND_S))
+    write_courses(data / FILLING, MemoryCourses(courses, 100.0 * MIB, ROUND_S))
     return Place(data, data / "cache")
 
 
@@ -98,6 +98,6 @@ def test_what_is_no_recording_is_told(place: Place, tmp_path: Path) -> None:
     (tmp_path / LABELS_FILE).write_bytes(orjson.dumps({"schema_version": 1, "faults": []}))
     with pytest.raises(BenchError, match="holds no memories that fill up"):
         read_courses(tmp_path)
-    write_courses(tmp_path, Courses((), 1.0, 1.0))
+    write_courses(tmp_path, MemoryCourses((), 1.0, 1.0))
     with pytest.raises(BenchError, match="tells of no course"):
         read_courses(tmp_path)

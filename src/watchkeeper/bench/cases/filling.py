@@ -6,7 +6,6 @@ the courses that were drawn. Reads no telemetry. Times are Unix nanoseconds of t
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -16,6 +15,7 @@ import orjson
 
 from watchkeeper.bench.base import BenchError
 from watchkeeper.bench.cases.recording import FILLING, LABELS_FILE, Span
+from watchkeeper.bench.whole import write_whole
 
 SCHEMA_VERSION = 1
 KIND = "filling"
@@ -24,10 +24,10 @@ FILLS, STOPS, CALM = "fills", "stops", "calm"
 
 
 @dataclass(frozen=True)
-class Course:
-    """The memory of one service in one round. shape: FILLS, STOPS or CALM. grows: bytes a second, and how many at most.
+class MemoryCourse:
+    """The memory of one service in one round. shape: FILLS, STOPS or CALM; a course ends with its round in any case.
 
-    A course ends with its round, whatever it reached.
+    bytes_per_s, bytes_max: how fast it grows, and how far above what it held; 0 where it is left alone.
     """
 
     service: str
@@ -50,24 +50,22 @@ class Course:
 
 
 @dataclass(frozen=True)
-class Courses:
+class MemoryCourses:
     """All of a recording. above_bytes: the limit of each memory, above what it held when its course began."""
 
-    courses: tuple[Course, ...]
+    courses: tuple[MemoryCourse, ...]
     above_bytes: float
     round_s: float
     made_by: Mapping[str, Any] = field(default_factory=dict)
 
 
-def write_courses(folder: Path, told: Courses) -> None:
+def write_courses(folder: Path, told: MemoryCourses) -> None:
     """Write the file of labels, whole or not at all."""
-    part = folder / f"{LABELS_FILE}.{os.getpid()}.part"
     content = {**asdict(told), "kind": KIND, "schema_version": SCHEMA_VERSION}
-    part.write_bytes(orjson.dumps(content, option=orjson.OPT_INDENT_2) + b"\n")
-    part.replace(folder / LABELS_FILE)
+    write_whole(folder / LABELS_FILE, orjson.dumps(content, option=orjson.OPT_INDENT_2) + b"\n")
 
 
-def read_courses(folder: Path) -> Courses:
+def read_courses(folder: Path) -> MemoryCourses:
     """Read the file of labels; raises BenchError when there is none or it cannot be understood."""
     path = folder / LABELS_FILE
     try:
@@ -77,8 +75,8 @@ def read_courses(folder: Path) -> Courses:
                 f"{path} holds no memories that fill up of the schema version {SCHEMA_VERSION}; they are recorded by "
                 f"`watchkeeper bench record --capacity` into {FILLING}"
             )
-        courses = tuple(Course(**each) for each in told["courses"])
-        read = Courses(courses, float(told["above_bytes"]), float(told["round_s"]), told["made_by"])
+        courses = tuple(MemoryCourse(**each) for each in told["courses"])
+        read = MemoryCourses(courses, float(told["above_bytes"]), float(told["round_s"]), told["made_by"])
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise BenchError(f"{path} cannot be read: {type(error).__name__}: {error}; record it anew") from error
     if not courses or any(each.begin_unix_ns >= each.end_unix_ns for each in courses):

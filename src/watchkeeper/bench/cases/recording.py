@@ -7,7 +7,6 @@ Reads no telemetry and records nothing. Times are Unix nanoseconds of the machin
 from __future__ import annotations
 
 import hashlib
-import os
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from itertools import pairwise
@@ -17,6 +16,7 @@ from typing import Any, NamedTuple
 import orjson
 
 from watchkeeper.bench.base import BenchError
+from watchkeeper.bench.whole import write_whole
 
 SCHEMA_VERSION = 1
 RECORDED = "shop_recorded"
@@ -82,9 +82,7 @@ def write_labels(folder: Path, labels: Labels) -> None:
     """Write the file of labels, whole or not at all."""
     told = {**asdict(labels), "schema_version": SCHEMA_VERSION}
     told["calm"] = [each._asdict() for each in labels.calm]
-    part = folder / f"{LABELS_FILE}.{os.getpid()}.part"
-    part.write_bytes(orjson.dumps(told, option=orjson.OPT_INDENT_2) + b"\n")
-    part.replace(folder / LABELS_FILE)
+    write_whole(folder / LABELS_FILE, orjson.dumps(told, option=orjson.OPT_INDENT_2) + b"\n")
 
 
 def read_labels(folder: Path) -> Labels:

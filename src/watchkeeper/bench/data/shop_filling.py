@@ -16,7 +16,7 @@ import numpy.typing as npt
 
 from watchkeeper.bench.base import BenchError, DataSpec, Item, Place, Split
 from watchkeeper.bench.cases.base import NS_PER_S
-from watchkeeper.bench.cases.filling import FILLS, Course, read_courses
+from watchkeeper.bench.cases.filling import FILLS, MemoryCourse, read_courses
 from watchkeeper.bench.cases.recording import FILLING, HOME
 from watchkeeper.bench.data.wear import Left
 from watchkeeper.bench.forms import Filling
@@ -41,7 +41,7 @@ def _splits(place: Place) -> Iterator[Split]:
     yield Split("recorded courses", (), tuple(items), facts={"horizon_s": HORIZON_S})
 
 
-def _memory(store: Store, course: Course) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.float64]]:
+def _memory(store: Store, course: MemoryCourse) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.float64]]:
     """Give times and bytes held in the course of a service, as they were stored."""
     within = TimeRange(*course.span)
     found = rows(
@@ -58,7 +58,7 @@ def _memory(store: Store, course: Course) -> tuple[npt.NDArray[np.int64], npt.ND
 
 
 def _askings(
-    course: Course, times: npt.NDArray[np.int64], values: npt.NDArray[np.float64], above_bytes: float
+    course: MemoryCourse, times: npt.NDArray[np.int64], values: npt.NDArray[np.float64], above_bytes: float
 ) -> Iterator[Item]:
     limit = float(values[0]) + above_bytes
     reached = np.flatnonzero(values >= limit)

@@ -17,7 +17,7 @@ import httpx
 import numpy as np
 
 from watchkeeper.bench.base import BenchError
-from watchkeeper.bench.cases.filling import CALM, FILLS, STOPS, Course, Courses, write_courses
+from watchkeeper.bench.cases.filling import CALM, FILLS, STOPS, MemoryCourse, MemoryCourses, write_courses
 from watchkeeper.bench.cases.recording import HOME, LABELS_FILE
 from watchkeeper.bench.live.programs import running
 from watchkeeper.bench.live.recorder import SEALED_S, STARTED_S, Told, hold_empty
@@ -55,7 +55,7 @@ def record_filling(
     round_s: float = 300.0,
     rest_s: float = 20.0,
     wait: Callable[[float], None] = time.sleep,
-) -> Courses:
+) -> MemoryCourses:
     """Record into a folder that is empty or not there; gives the labels.
 
     Raises BenchError when the folder is in use or the shop cannot be started. What ends it early (KeyboardInterrupt)
@@ -66,7 +66,7 @@ def record_filling(
     random = np.random.default_rng(SEED)
     each_s = round_s + rest_s
     tell(Told("starting Watchkeeper and the shop", STARTED_S + SEALED_S + rounds * each_s))
-    found: list[Course] = []
+    found: list[MemoryCourse] = []
     made_by = {"watchkeeper": __version__, "commit": commit(), "seed": SEED}
     try:
         with running(folder, warmup_s=WARMUP_S) as pair:
@@ -78,7 +78,7 @@ def record_filling(
                     tell(Told(f"[{at + 1}/{rounds}] {filling} memories fill up", left_s))
                     wait(rest_s)
                     found += _round(pair.control, leaks, at, round_s, wait)
-                    told = Courses(tuple(found), ABOVE_MIB * MIB, round_s, made_by)
+                    told = MemoryCourses(tuple(found), ABOVE_MIB * MIB, round_s, made_by)
                     write_courses(folder, told)
                 tell(Told("the end is written", SEALED_S))
                 wait(SEALED_S)
@@ -109,7 +109,7 @@ def _leak(random: np.random.Generator, service: str, round_s: float) -> Leak:
 
 def _round(
     control: httpx.Client, leaks: Sequence[Leak], number: int, round_s: float, wait: Callable[[float], None]
-) -> list[Course]:
+) -> list[MemoryCourse]:
     begins = {}
     for leak in leaks:
         begins[leak.service] = time.time_ns()
@@ -124,6 +124,8 @@ def _round(
         if leak.shape != CALM:
             control.delete("/faults", params={"kind": "memory-leak", "service": leak.service}).raise_for_status()
     return [
-        Course(leak.service, number, leak.shape, begins[leak.service], end, leak.mib_per_s * MIB, leak.mib_max * MIB)
+        MemoryCourse(
+            leak.service, number, leak.shape, begins[leak.service], end, leak.mib_per_s * MIB, leak.mib_max * MIB
+        )
         for leak in leaks
     ]

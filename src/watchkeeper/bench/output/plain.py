@@ -7,7 +7,6 @@ Enters: tables, the folder of records. Leaves: JSON data with figures, intervals
 from __future__ import annotations
 
 import datetime
-import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -17,6 +16,7 @@ import orjson
 from watchkeeper.bench.output.board import PENDING, Row, Table
 from watchkeeper.bench.output.kept import FILE, SCHEMA_VERSION, read_board
 from watchkeeper.bench.records import DONE
+from watchkeeper.bench.whole import write_whole
 
 
 def plain_table(table: Table) -> dict[str, Any]:
@@ -78,11 +78,8 @@ def write_board(out: Path, tables: Sequence[Table]) -> Path:
         "machine": _machine(tables),
         "tables": shown,
     }
-    out.mkdir(parents=True, exist_ok=True)
-    part = out / f"{FILE}.{os.getpid()}.part"
-    part.write_bytes(orjson.dumps(board))
     path = out / FILE
-    part.replace(path)
+    write_whole(path, orjson.dumps(board))
     return path
 
 
