@@ -68,6 +68,32 @@ def test_the_band_holds_what_comes_of_noise() -> None:
     assert 0.8 <= float(np.mean(inside)) <= 0.99
 
 
+@pytest.mark.parametrize("seed", range(6))
+def test_growth_that_gathers_speed_under_waves_is_told_in_time(seed: int) -> None:
+    random = np.random.default_rng(seed)
+    at = np.arange(600) / 600
+    values = 0.3 + 0.5 * at**1.5 + 0.03 * np.sin(2 * np.pi * 6 * at + seed) + random.normal(0, 0.005, 600)
+    ahead = forecast(_times(600), values, limit=1.0, horizon_s=10 * HOUR_S)
+    true_s = 600 * 60.0 * ((0.7 / 0.5) ** (1 / 1.5) - 1)
+    assert ahead.is_trend
+    assert ahead.time_to_limit_s == pytest.approx(true_s, rel=0.5)
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_growth_that_levels_off_below_its_limit_is_not_told(seed: int) -> None:
+    values = 0.3 + 0.4 * (1 - np.exp(-np.arange(600) / 150)) + np.random.default_rng(seed).normal(0, 0.004, 600)
+    assert forecast(_times(600), values, limit=1.0, horizon_s=6 * HOUR_S).time_to_limit_s is None
+
+
+def test_wandering_tells_no_limit() -> None:
+    told = 0
+    for seed in range(60):
+        walk = np.cumsum(np.random.default_rng(seed).normal(0, 1, 600))
+        values = 0.3 + 0.4 * (walk - walk.min()) / np.ptp(walk)
+        told += forecast(_times(600), values, limit=1.0, horizon_s=6 * HOUR_S).time_to_limit_s is not None
+    assert told <= 1
+
+
 def test_gaps_are_left_out_and_too_little_is_refused() -> None:
     values = 0.5 + 0.001 * np.arange(200)
     values[::3] = np.nan

@@ -19,6 +19,8 @@ STEPS = 48
 BAND_NORMAL = 1.645
 TREND_Z_MIN = 4.0
 DROP_SHARE = 0.25
+BEND = 2
+SMOOTH = 0.01
 LAGS = 12
 BINS_MAX = 576
 WIDTHS = (1, 3, 12)
@@ -59,10 +61,10 @@ def forecast(times_unix_ns: Ints, values: Floats, *, limit: float | None, horizo
     """Forecast a series from its newest time on.
 
     times_unix_ns (T,) ascending, values (T,), NaN where nothing was said. limit: what it must not reach from below,
-    None for none. The trend is Theil's and Sen's slope over medians of up to BLOCKS_MAX blocks of time, tested as Mann
-    and Kendall do, the variance widened for autocorrelation; without a significant trend the level goes on, with the
-    season of the day where that did better. The band is of the forecast's own past errors, and of the error of the
-    slope. Cost: one to two milliseconds. Raises ValueError for fewer than two values.
+    None for none. The trend is Theil's and Sen's slope over the newer half of medians of up to BLOCKS_MAX blocks of
+    time, tested over all as Mann and Kendall do; without a significant trend the level goes on, with the season of the
+    day where that did better. The band is of the forecast's own past errors, and of the error of the slope. Cost: some
+    milliseconds. Raises ValueError for fewer than two values.
     """
     said = np.isfinite(values)
     times, values = times_unix_ns[said], values[said].astype(np.float64)
@@ -71,7 +73,7 @@ def forecast(times_unix_ns: Ints, values: Floats, *, limit: float | None, horizo
     seconds = (times - times[-1]) / 1e9
     at, level = blocks(seconds, values)
     slope, z, error = _trend(at, level)
-    is_trend = len(at) >= BLOCKS_MIN and abs(z) >= TREND_Z_MIN and _is_new_ground(level, slope)
+    is_trend = len(at) >= BLOCKS_MIN and abs(z) >= TREND_Z_MIN and slope * z > 0 and _is_new_ground(level, slope)
     used = slope if is_trend else 0.0
     ahead = np.linspace(0.0, horizon_s, STEPS + 1)[1:]
     now, course, half, noise = _backtested(seconds, values - used * seconds, ahead)
@@ -110,21 +112,45 @@ def blocks(seconds: Floats, values: Floats) -> tuple[Floats, Floats]:
 
 
 def _trend(at: Floats, level: Floats) -> tuple[float, float, float]:
-    """Give the slope a second, its z, its standard error."""
-    count = len(at)
-    one, other = np.triu_indices(count, 1)
-    apart = at[other] - at[one]
-    slopes = (level[other] - level[one]) / np.maximum(apart, 1e-9)
-    slope = float(np.median(slopes))
-    signs = float(np.sign(level[other] - level[one]).sum())
-    rest = level - slope * at
-    rest = rest - np.median(rest)
-    power = float((rest * rest).sum())
-    alike = float((rest[1:] * rest[:-1]).sum() / power) if power > 0 else 0.0
-    alike = min(max(alike, 0.0), 0.95)
-    variance = count * (count - 1) * (2 * count + 5) / 18.0 * (1 + alike) / (1 - alike)
+    """Give the slope a second of the newest half, the z of a trend over all, the slope's standard error.
+
+    The newest half tells how it goes on where growth gathers speed or levels off. z is Mann's and Kendall's, its
+    variance widened for autocorrelation of the ranks around a parabola, so that a bend is not taken for wandering; a
+    course that keeps to the parabola within SMOOTH of its range does not wander (Hamed and Rao, "A modified
+    Mann-Kendall trend test for autocorrelated data", J. Hydrology 204, 1998; summed up to the first lag without any, as
+    Geyer does in "Practical Markov chain Monte Carlo", Statistical Science 7, 1992).
+    """
+    count, half = len(at), len(at) // 2
+    signs = float(np.sign(level[None, :] - level[:, None])[np.triu_indices(count, 1)].sum())
+    place = at - at.mean()
+    bent = level - np.polynomial.Polynomial.fit(place, level, BEND)(place) if count > BEND + 1 else np.zeros(count)
+    wanders = float(np.ptp(bent)) > SMOOTH * float(np.ptp(level))
+    variance = count * (count - 1) * (2 * count + 5) / 18.0 * (_widened(np.argsort(np.argsort(bent))) if wanders else 1)
     z = signs / math.sqrt(max(variance, 1e-12))
-    return slope, z, abs(slope) / max(abs(z), 1e-9)
+    slope, whole = _median_slope(at[half:], level[half:]), _median_slope(at, level)
+    return slope, z, abs(whole) / max(abs(z), 1e-9) * (count / max(count - half, 1)) ** 1.5
+
+
+def _median_slope(at: Floats, level: Floats) -> float:
+    """Give Theil's and Sen's slope a second, 0 of less than two points."""
+    one, other = np.triu_indices(len(at), 1)
+    if not len(one):
+        return 0.0
+    return float(np.median((level[other] - level[one]) / np.maximum(at[other] - at[one], 1e-9)))
+
+
+def _widened(ranks: Ints) -> float:
+    """Give how many times larger autocorrelation makes the variance of the sum of signs; 1 and more."""
+    count = len(ranks)
+    rest = ranks - ranks.mean()
+    power = float((rest * rest).sum())
+    if count < 4 or power <= 0:
+        return 1.0
+    alike = np.correlate(rest, rest, "full")[count:] / power
+    none = np.flatnonzero(alike <= 0)
+    lags = np.arange(1, (int(none[0]) if len(none) else len(alike)) + 1)
+    weight = (count - lags) * (count - lags - 1.0) * (count - lags - 2.0)
+    return 1.0 + 2.0 / (count * (count - 1.0) * (count - 2.0)) * float((weight * alike[: len(lags)]).sum())
 
 
 def _is_new_ground(level: Floats, slope: float) -> bool:
