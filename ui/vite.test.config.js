@@ -1,8 +1,10 @@
 // Bundles the tests of the page's pure parts for Node's own test runner: `npm test`.
 
+import { readdirSync } from 'node:fs'
+
 import { defineConfig } from 'vite'
 
-const names = ['buckets', 'causes', 'format', 'graph', 'logquery', 'report', 'time', 'verdict', 'waterfall']
+const names = readdirSync('test').filter((name) => name.endsWith('.test.ts')).map((name) => name.replace('.test.ts', ''))
 
 export default defineConfig({
   build: {

@@ -39,6 +39,11 @@ def test_a_plan_is_run_shown_reported_run_again_and_compared(home, tmp_path, cap
     assert [(cell["model"], cell["state"]) for cell in table["cells"]] == [("toy_distance", "done"), ("never", "done")]
     assert "2 to run" in err
     assert "0 to run, 2 done before" in run(capsys, "run", str(plan), "--json")[2]
+    status, out, _ = run(capsys, "show", "--use", TOY, "--data", "toy", "--summary", "--json")
+    assert (status, [(line["data"], line["cells"]) for line in json.loads(out)]) == (0, [("toy@1", 1)])
+    status, out, _ = run(capsys, "show", "--use", TOY, "--data", "toy", "--summary")
+    assert out.splitlines()[1].split()[:4] == ["anomaly-detection", "toy@1", "f1", "toy_distance"]
+    assert "Nothing was measured" in run(capsys, "show", "--data", "hdfs", "--summary")[1]
     html, text = tmp_path / "board.html", tmp_path / "board.md"
     assert run(capsys, "report", "--suite", "", "--use", TOY, "--html", str(html), "--markdown", str(text))[0] == 0
     assert "toy_distance" in html.read_text()

@@ -31,6 +31,7 @@ def measured(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Product]:
     known = catalogue([TOY])
     models = ["toy_distance", "toy_drawn", "toy_broken", "toy_absent", "always", "never"]
     cells = plan(known, Chosen(data=["toy"], models=models, enhancements=["none", "toy_doubled"]), folders.data)
+    cells += plan(known, Chosen(data=["capacity"], enhancements=["none"]), folders.data)
     run_cells(todo(cells, folders.out), folders, Limits(), lambda cell, record: None)
     write_board(folders.out, board(cells, folders.out))
     product = Product(home)
@@ -46,7 +47,7 @@ def test_nothing_measured_tells_the_command(tmp_path: Path, view: Open) -> None:
 
 
 def test_cells_are_shown_with_intervals_marks_and_reasons(measured: Product, view: Open) -> None:
-    page = view(measured).open("/scoreboard")
+    page = view(measured).open("/scoreboard?data=toy@1")
     table = page.locator(BOARD)
     rows = table.locator("tbody tr")
     expect(rows.first.locator("th")).to_have_text("toy_distance")
@@ -57,6 +58,19 @@ def test_cells_are_shown_with_intervals_marks_and_reasons(measured: Product, vie
     table.locator("summary").click()
     expect(table.locator("details")).to_contain_text("needs no_such_package_at_all, which is not installed: toy_absent")
     expect(table.locator("[data-plots] figcaption")).to_have_text(["Accuracy against cost", "Precision against recall"])
+
+
+def test_the_best_of_each_data_set_is_shown_first(measured: Product, view: Open) -> None:
+    page = view(measured).open("/scoreboard")
+    lines = page.locator("[data-glance] tbody tr")
+    expect(lines).to_have_count(2)
+    toy = page.locator("[data-line='anomaly-detection/toy@1']")
+    expect(toy.locator("td").nth(1)).to_have_text("toy_distance")
+    expect(toy.get_by_role("img")).to_have_attribute("aria-label", "0.833, 95 % interval 0.631 to 0.974")
+    expect(toy.locator("td").nth(4)).to_have_text("3")
+    lines.nth(1).get_by_role("link", name="capacity@1").click()
+    expect(page.locator("[data-board]")).to_have_count(1)
+    expect(page.locator("[data-glance]")).to_have_count(0)
 
 
 def test_filters_and_order_are_the_address(measured: Product, view: Open) -> None:

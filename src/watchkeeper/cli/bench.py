@@ -17,6 +17,7 @@ from watchkeeper.errors import WatchkeeperError
 if TYPE_CHECKING:
     from watchkeeper.bench.cells import Chosen
     from watchkeeper.bench.compare import Unpaired
+    from watchkeeper.bench.output.board import Table
     from watchkeeper.bench.room import Folders
 
 app = typer.Typer(help="Measure models on tasks, beside trivial baselines.", no_args_is_help=True)
@@ -125,7 +126,10 @@ def run(
         keep_board(known, folders)
     if json:
         tell_skipped(skipped)
-    _show(chosen, folders, json=json)
+    tables = _show(chosen, folders, json=json)
+    if len(tables) > 1 and not json:
+        typer.echo("")
+        _summarize(tables, json=False)
     if failed:
         raise WatchkeeperError(f"{failed} of {len(ahead)} cells failed; `watchkeeper bench show` has the reasons")
 
@@ -139,14 +143,41 @@ def show(
     suite: SuiteOption = "",
     use: UseOption = None,
     out: OutOption = None,
+    summary: Annotated[bool, typer.Option("--summary", help="One line of each data set: best cell, baseline.")] = False,
     json: JsonOption = False,
     assignments: SetOption = None,
 ) -> None:
     """Show the tables: figures with 95 % intervals, cost, baselines, what failed and what was skipped."""
-    _show(chosen_of(task, data, models, enhance, suite), folders_of(out, use, assignments), json=json)
+    chosen, folders = chosen_of(task, data, models, enhance, suite), folders_of(out, use, assignments)
+    if summary:
+        from watchkeeper.bench.output.board import board
+
+        _, cells_ = planned(chosen, folders)
+        _summarize(board(cells_, folders.out), json=json)
+        return
+    _show(chosen, folders, json=json)
 
 
-def _show(chosen: Chosen, folders: Folders, *, json: bool) -> None:
+def _summarize(tables: Sequence[Table], *, json: bool) -> None:
+    """Show a line of each table; that of the terminal says at its end what the words mean."""
+    from watchkeeper.bench.output.glance import GLANCE_ABOUT, HEADER, glances, plain_glance
+    from watchkeeper.cli.output import table as laid_out
+    from watchkeeper.cli.output import write_json
+
+    found = glances(tables)
+    if json:
+        write_json([plain_glance(each) for each in found])
+        return
+    if not found:
+        typer.echo("Nothing was measured of these cells; `watchkeeper bench run` does.")
+        return
+    for line in laid_out(HEADER, [each.words() for each in found], right=(5, 7)):
+        typer.echo(line)
+    typer.echo(f"\n{GLANCE_ABOUT}")
+
+
+def _show(chosen: Chosen, folders: Folders, *, json: bool) -> list[Table]:
+    """Show the tables of the chosen cells, and give them."""
     from watchkeeper.bench.output.board import board
     from watchkeeper.bench.output.plain import plain_table
     from watchkeeper.bench.output.words import cells, grouped, header
@@ -158,7 +189,7 @@ def _show(chosen: Chosen, folders: Folders, *, json: bool) -> None:
     tables = board(cells_, folders.out)
     if json:
         write_json([plain_table(each) for each in tables])
-        return
+        return tables
     for each in tables:
         typer.echo(f"\n{each.task.name}/{each.data.id}: {each.data.about}; judged by {each.headline.name}")
         columns = min(len(each.metrics), 5)
@@ -167,6 +198,7 @@ def _show(chosen: Chosen, folders: Folders, *, json: bool) -> None:
             typer.echo(f"  {line}")
         for line in grouped((row.reason, row.cell) for row in each.rows if row.state == SKIPPED):
             typer.echo(f"  skipped, {line}")
+    return tables
 
 
 @app.command("report")

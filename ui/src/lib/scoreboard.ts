@@ -63,6 +63,49 @@ export function baseline(cells: BoardCell[], metric: BoardMetric): { name: strin
   return { name: best.model, value: mean(best, metric.name) as number }
 }
 
+export interface Glance {
+  table: BoardTable
+  metric: BoardMetric
+  best: BoardCell | null
+  baseline: { name: string; value: number } | null
+  /** How many cells `best` is the best of. */
+  count: number
+  span: [number, number]
+  /** Whether the best lies beyond the baseline with its whole interval, with its figure only, or not; "–" without one of them. */
+  beaten: 'yes' | 'not surely' | 'no' | '–'
+}
+
+/** A line of each table that has a figure, those of a task together. */
+export function glances(tables: BoardTable[]): Glance[] {
+  const tasks = [...new Set(tables.map((table) => table.task))]
+  return tables
+    .map(glance)
+    .filter((one): one is Glance => one !== null && (one.best !== null || one.baseline !== null))
+    .sort((a, b) => tasks.indexOf(a.table.task) - tasks.indexOf(b.table.task))
+}
+
+function glance(table: BoardTable): Glance | null {
+  const metric = table.metrics.find((one) => one.name === table.headline)
+  if (!metric) return null
+  const own = ordered(
+    table.cells.filter((cell) => !cell.trivial && mean(cell, metric.name) !== null),
+    'best',
+    metric,
+  )
+  const best = own[0] ?? null
+  const trivial = baseline(table.cells, metric)
+  return { table, metric, best, baseline: trivial, count: own.length, span: scale(table.cells, metric.name), beaten: beaten(best, trivial?.value ?? null, metric) }
+}
+
+function beaten(best: BoardCell | null, other: number | null, metric: BoardMetric): Glance['beaten'] {
+  const told = best?.figures[metric.name]
+  if (!told || told[0] === null || other === null) return '–'
+  const sign = metric.higher_is_better ? 1 : -1
+  if (sign * told[0] <= sign * other) return 'no'
+  const end = metric.higher_is_better ? told[1] : told[2]
+  return end !== null && sign * end > sign * other ? 'yes' : 'not surely'
+}
+
 /** "0.812", "12.4", "–". */
 export function figure(value: number | null | undefined): string {
   if (value === null || value === undefined || Number.isNaN(value)) return '–'

@@ -9,6 +9,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from types import MappingProxyType
 
 from watchkeeper.bench.output.board import Row, Table
+from watchkeeper.bench.output.glance import GLANCE_ABOUT, HEADER, glances
 from watchkeeper.bench.output.words import cells, grouped, header
 from watchkeeper.bench.records import DONE, SKIPPED, Record
 
@@ -27,7 +28,7 @@ def markdown_page(
     tables: Sequence[Table], pictures: Mapping[tuple[str, str], Sequence[tuple[str, str]]] = _NONE
 ) -> str:
     """Write all tables; `pictures` are titles and paths of plots, relative to the text, by task and data set."""
-    parts = [_HEAD, *ran_on(tables), ""]
+    parts = [_HEAD, *ran_on(tables), "", *_at_a_glance(tables)]
     for table in tables:
         columns = min(len(table.metrics), METRICS)
         parts += [
@@ -45,6 +46,20 @@ def markdown_page(
         ]
         parts += [*told, ""] if told else []
     return "\n".join(parts)
+
+
+def _at_a_glance(tables: Sequence[Table]) -> list[str]:
+    rows = []
+    for each in glances(tables):
+        task, data, *rest = each.words()
+        rows.append([task, f"[{data}](#{_anchor(each.table)})", *rest])
+    return ["## At a glance", "", GLANCE_ABOUT, "", *_lines(HEADER, rows), ""] if rows else []
+
+
+def _anchor(table: Table) -> str:
+    """Give what a heading is linked by: small letters, no signs but - and _, spaces as -."""
+    kept = [each for each in f"{table.task.name}: {table.data.id}".lower() if each.isalnum() or each in " -_"]
+    return "".join(kept).replace(" ", "-")
 
 
 def ran_on(tables: Iterable[Table]) -> list[str]:

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from html import escape
 
 from watchkeeper.bench.output.board import PENDING, Row, Table
+from watchkeeper.bench.output.glance import GLANCE_ABOUT, HEADER, NO, glances
 from watchkeeper.bench.output.markdown import ran_on, skipped
 from watchkeeper.bench.output.plots import Plot, plots
 from watchkeeper.bench.output.svg import plot
@@ -36,7 +37,6 @@ svg text{font-size:11px;fill:currentColor}
 
 def html_page(tables: Sequence[Table]) -> str:
     """Write the page."""
-    links = [f'<li><a href="#{_anchor(table)}">{_title(table)}</a></li>' for table in tables]
     return "".join(
         [
             '<!doctype html><html lang="en"><head><meta charset="utf-8">',
@@ -45,10 +45,24 @@ def html_page(tables: Sequence[Table]) -> str:
             *(f"<p>{escape(line)}</p>" for line in ran_on(tables)),
             "<p>Figures are followed by their 95 % interval. A cell that does no better than the best trivial baseline "
             "of its table is marked. (low) means that lower is better.</p>",
-            f"<nav><ul>{''.join(links)}</ul></nav>",
+            _at_a_glance(tables),
             *(_section(table) for table in tables),
             "</body></html>\n",
         ]
+    )
+
+
+def _at_a_glance(tables: Sequence[Table]) -> str:
+    rows = []
+    for each in glances(tables):
+        task, data, *rest = (escape(word) for word in each.words())
+        linked = f'<td>{task}</td><td><a href="#{_anchor(each.table)}">{data}</a></td>'
+        words = "".join(f"<td>{word}</td>" for word in rest)
+        rows.append(f'<tr class="{"loses" if each.beaten == NO else "done"}">{linked}{words}</tr>')
+    head = "".join(f'<th scope="col">{word}</th>' for word in HEADER)
+    return (
+        f"<section><h2>At a glance</h2><p>{escape(GLANCE_ABOUT)}</p>"
+        f'<nav class="wide"><table><thead><tr>{head}</tr></thead><tbody>{"".join(rows)}</tbody></table></nav></section>'
     )
 
 
