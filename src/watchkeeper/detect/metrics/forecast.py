@@ -20,6 +20,7 @@ BAND_NORMAL = 1.645
 TREND_Z_MIN = 4.0
 DROP_SHARE = 0.25
 BEND = 2
+GOES_ON = 0.5
 SMOOTH = 0.01
 LAGS = 12
 BINS_MAX = 576
@@ -73,7 +74,8 @@ def forecast(times_unix_ns: Ints, values: Floats, *, limit: float | None, horizo
     seconds = (times - times[-1]) / 1e9
     at, level = blocks(seconds, values)
     slope, z, error = _trend(at, level)
-    is_trend = len(at) >= BLOCKS_MIN and abs(z) >= TREND_Z_MIN and slope * z > 0 and _is_new_ground(level, slope)
+    is_sure = len(at) >= BLOCKS_MIN and abs(z) >= TREND_Z_MIN and slope * z > 0
+    is_trend = is_sure and _is_new_ground(level, slope) and _goes_on(at, level, slope)
     used = slope if is_trend else 0.0
     ahead = np.linspace(0.0, horizon_s, STEPS + 1)[1:]
     now, course, half, noise = _backtested(seconds, values - used * seconds, ahead)
@@ -168,6 +170,12 @@ def _is_new_ground(level: Floats, slope: float) -> bool:
     halves = [np.median(part) for part in np.array_split(course, 4)]
     rises = all(late > early for early, late in pairwise(halves))
     return newest >= float(course[:-third].max()) and float(falls.max()) < DROP_SHARE * span and rises
+
+
+def _goes_on(at: Floats, level: Floats, slope: float) -> bool:
+    """Tell whether the newest quarter still goes the way of the newer half, at GOES_ON of its speed at least."""
+    newest = slice(len(at) - max(2, len(at) // 4), None)
+    return _median_slope(at[newest], level[newest]) / slope >= GOES_ON
 
 
 def _backtested(seconds: Floats, values: Floats, ahead: Floats) -> tuple[float, Floats, Floats, float]:
