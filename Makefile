@@ -29,6 +29,7 @@ $(RUN_STAMP): $(BIN)/python pyproject.toml constraints.txt hatch_build.py $(SOUR
 $(DEV_STAMP): $(RUN_STAMP)
 	$(BIN)/python -m pip install -q --disable-pip-version-check -c constraints.txt 'pip>=25.1'
 	$(BIN)/python -m pip install -q --disable-pip-version-check -c constraints.txt --group dev
+	$(BIN)/python hatch_build.py --missing | xargs -r $(BIN)/python -m pip install -q --disable-pip-version-check
 	@touch $@
 
 demo: $(RUN_STAMP) ## Start Watchkeeper and the example shop, switch a fault on, show what is found
@@ -43,7 +44,7 @@ test: check ## Set everything up, check lint, types, imports and the page, run e
 containers: $(DEV_STAMP) ## Build and run the container harness for real: podman, as root; within CONTAINERS_S seconds
 	timeout --kill-after=60 $(CONTAINERS_S) $(BIN)/python -m pytest -m containers --timeout $(CONTAINERS_S) --durations 10 tests/containers
 
-check: lint types imports page ## Lint, types, import rules, the page's build
+check: lint types imports page ## Lint, types, import rules, the page's build and tests
 
 lint: $(DEV_STAMP) ## ruff
 	$(BIN)/ruff check .
@@ -55,8 +56,8 @@ types: $(DEV_STAMP) ## mypy, strict
 imports: $(DEV_STAMP) ## import-linter: the floors of ARCHITECTURE.md
 	$(BIN)/lint-imports --no-logo
 
-page: $(DEV_STAMP) ## Type-check and build the web page
-	$(BIN)/python hatch_build.py
+page: $(DEV_STAMP) ## Type-check, build and test the web page
+	$(BIN)/python hatch_build.py --test-page
 
 format: $(DEV_STAMP) ## Format the code
 	$(BIN)/ruff format .

