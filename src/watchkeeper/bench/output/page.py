@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from html import escape
+from itertools import groupby
 
 from watchkeeper.bench.output.board import PENDING, Row, Table
 from watchkeeper.bench.output.glance import GLANCE_ABOUT, HEADER, NO, glances
@@ -18,12 +19,13 @@ from watchkeeper.bench.records import FAILED, SKIPPED
 
 _STYLE = """
 :root{color-scheme:light dark}
-body{font:15px/1.45 system-ui,sans-serif;margin:2rem auto;max-width:78rem;padding:0 1rem}
+body{font:15px/1.45 system-ui,sans-serif;margin:2rem auto;max-width:82rem;padding:0 1rem}
 table{border-collapse:collapse;width:100%;font-variant-numeric:tabular-nums}
 .wide{overflow-x:auto}
 th,td{padding:.25rem .6rem;text-align:right;white-space:nowrap}
 th,td{border-bottom:1px solid color-mix(in srgb,currentColor 18%,transparent)}
 th:first-child,td:first-child,th:nth-child(2),td:nth-child(2),td:last-child{text-align:left}
+.glance th,.glance td{text-align:left}
 tr.baseline{opacity:.72}
 tr.loses td:last-child{color:#b3261e}
 tr.failed td{color:#b3261e}
@@ -53,16 +55,18 @@ def html_page(tables: Sequence[Table]) -> str:
 
 
 def _at_a_glance(tables: Sequence[Table]) -> str:
+    head = "".join(f'<th scope="col">{word}</th>' for word in HEADER[1:])
     rows = []
-    for each in glances(tables):
-        task, data, *rest = (escape(word) for word in each.words())
-        linked = f'<td>{task}</td><td><a href="#{_anchor(each.table)}">{data}</a></td>'
-        words = "".join(f"<td>{word}</td>" for word in rest)
-        rows.append(f'<tr class="{"loses" if each.beaten == NO else "done"}">{linked}{words}</tr>')
-    head = "".join(f'<th scope="col">{word}</th>' for word in HEADER)
+    for task, lines in groupby(glances(tables), key=lambda each: each.table.task.name):
+        rows.append(f'<tr><th scope="colgroup" colspan="{len(HEADER) - 1}">{escape(task)}</th></tr>')
+        for each in lines:
+            data, *rest = (escape(word) for word in each.words()[1:])
+            words = "".join(f"<td>{word}</td>" for word in rest)
+            linked = f'<td><a href="#{_anchor(each.table)}">{data}</a></td>'
+            rows.append(f'<tr class="{"loses" if each.beaten == NO else "done"}">{linked}{words}</tr>')
     return (
-        f"<section><h2>At a glance</h2><p>{escape(GLANCE_ABOUT)}</p>"
-        f'<nav class="wide"><table><thead><tr>{head}</tr></thead><tbody>{"".join(rows)}</tbody></table></nav></section>'
+        f'<section><h2>At a glance</h2><p>{escape(GLANCE_ABOUT)}</p><nav class="wide"><table class="glance">'
+        f"<thead><tr>{head}</tr></thead><tbody>{''.join(rows)}</tbody></table></nav></section>"
     )
 
 
