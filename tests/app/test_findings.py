@@ -73,7 +73,7 @@ def test_filters(store: FindingStore) -> None:
     assert store.open_by_service() == {"cart": 1}
 
 
-@pytest.mark.parametrize("cursor", ["x", "1", ":", "a:b"])
+@pytest.mark.parametrize("cursor", ["x", "1", ":", "a:b", "--5:x", "²:x", "9" * 19 + ":x", "9" * 30 + ":x", "1:"])
 def test_a_bad_cursor_is_told(store: FindingStore, cursor: str) -> None:
     with pytest.raises(QueryError, match="not a cursor"):
         store.list(cursor=cursor)

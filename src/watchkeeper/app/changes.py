@@ -14,9 +14,10 @@ from typing import Any
 
 import pyarrow as pa
 
+from watchkeeper.app.pages import read_page
 from watchkeeper.diagnose.changes import changes_from_logs
 from watchkeeper.diagnose.window import Change
-from watchkeeper.errors import QueryError, StoreError
+from watchkeeper.errors import StoreError
 from watchkeeper.signals.schema import Signal
 from watchkeeper.store.metadata import Metadata
 
@@ -81,28 +82,15 @@ class Changes:
         limit: int = 100,
         cursor: str | None = None,
     ) -> tuple[builtins.list[Change], str | None]:
-        """Give up to `limit` changes, newest first, and the cursor of the next page or None."""
-        parts: list[tuple[str, Any]] = [
+        """Give up to `limit` changes, newest first, and the cursor of the next page or None; raises QueryError."""
+        conditions = (
             ("kind = ?", kind),
             ("node = ?", node),
             ("time_unix_ns >= ?", from_unix_ns),
             ("time_unix_ns < ?", to_unix_ns),
-        ]
-        conditions = [text for text, value in parts if value not in (None, "")]
-        parameters = [value for _, value in parts if value not in (None, "")]
-        if cursor:
-            at, _, identifier = cursor.partition(":")
-            if not (at.removeprefix("-").isascii() and at.removeprefix("-").isdigit() and len(at) < 20 and identifier):
-                raise QueryError(f"{cursor!r} is not a cursor; take `next_cursor` from the page before")
-            conditions.append("(time_unix_ns < ? OR (time_unix_ns = ? AND id > ?))")
-            parameters += [int(at), int(at), identifier]
-        where = f"WHERE {' AND '.join(conditions)}" if conditions else ""
-        rows = self._metadata.read(
-            f"SELECT document FROM changes {where} ORDER BY time_unix_ns DESC, id LIMIT ?", [*parameters, limit + 1]
         )
-        found = [Change(**json.loads(row["document"])) for row in rows]
-        last = found[limit - 1] if len(found) > limit else None
-        return found[:limit], f"{last.time_unix_ns}:{last.id}" if last else None
+        found, more = read_page(self._metadata, "changes", "time_unix_ns", conditions, limit=limit, cursor=cursor)
+        return [Change(**each) for each in found], more
 
     def get(self, identifier: str) -> Change | None:
         """Give one change, or None."""

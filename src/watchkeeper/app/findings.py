@@ -7,16 +7,14 @@ from __future__ import annotations
 
 import json
 import queue
-import threading
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterable
+from contextlib import AbstractContextManager
 from typing import Any
 
-from watchkeeper.errors import QueryError
+from watchkeeper.app.feed import Feed
+from watchkeeper.app.pages import read_page
 from watchkeeper.signals.finding import Finding, FindingState, finding_from_dict
 from watchkeeper.store.metadata import Metadata
-
-SUBSCRIBER_QUEUE_MAX = 1_000
 
 _SCHEMA = (
     """CREATE TABLE IF NOT EXISTS findings (
@@ -33,8 +31,7 @@ class FindingStore:
 
     def __init__(self, metadata: Metadata) -> None:
         self._metadata = metadata
-        self._subscribers: list[queue.Queue[Finding]] = []
-        self._lock = threading.Lock()
+        self._feed: Feed[Finding] = Feed()
         metadata.ensure("findings", 1, _SCHEMA)
 
     def put(self, findings: Iterable[Finding]) -> None:
@@ -49,11 +46,7 @@ class FindingStore:
                    document = excluded.document""",
                 [_row(finding) for finding in rows],
             )
-        with self._lock:
-            subscribers = list(self._subscribers)
-        for subscriber in subscribers:
-            for finding in rows:
-                _offer(subscriber, finding)
+        self._feed.tell(rows)
 
     def list(
         self,
@@ -70,19 +63,15 @@ class FindingStore:
 
         A finding belongs to a time range when it was open at some moment of it. Raises QueryError for a bad cursor.
         """
-        conditions, parameters = _conditions(state, service, kind, from_unix_ns, to_unix_ns)
-        if cursor:
-            at, identifier = _read_cursor(cursor)
-            conditions.append("(first_unix_ns < ? OR (first_unix_ns = ? AND id > ?))")
-            parameters += [at, at, identifier]
-        where = f"WHERE {' AND '.join(conditions)}" if conditions else ""
-        rows = self._metadata.read(
-            f"SELECT document, first_unix_ns, id FROM findings {where} ORDER BY first_unix_ns DESC, id LIMIT ?",
-            [*parameters, limit + 1],
+        conditions = (
+            ("state = ?", state),
+            ("service = ?", service),
+            ("kind = ?", kind),
+            ("last_unix_ns >= ?", from_unix_ns),
+            ("first_unix_ns <= ?", to_unix_ns),
         )
-        found = [finding_from_dict(json.loads(row["document"])) for row in rows[:limit]]
-        more = f"{rows[limit - 1]['first_unix_ns']}:{rows[limit - 1]['id']}" if len(rows) > limit else None
-        return found, more
+        found, more = read_page(self._metadata, "findings", "first_unix_ns", conditions, limit=limit, cursor=cursor)
+        return [finding_from_dict(each) for each in found], more
 
     def get(self, identifier: str) -> Finding | None:
         """Give one finding, or None."""
@@ -109,17 +98,9 @@ class FindingStore:
             "DELETE FROM findings WHERE state = ? AND last_unix_ns < ?", [FindingState.CLOSED.value, time_unix_ns]
         )
 
-    @contextmanager
-    def subscribe(self) -> Iterator[queue.Queue[Finding]]:
+    def subscribe(self) -> AbstractContextManager[queue.Queue[Finding]]:
         """Give a queue that receives every finding put from now on."""
-        subscriber: queue.Queue[Finding] = queue.Queue(SUBSCRIBER_QUEUE_MAX)
-        with self._lock:
-            self._subscribers.append(subscriber)
-        try:
-            yield subscriber
-        finally:
-            with self._lock:
-                self._subscribers.remove(subscriber)
+        return self._feed.subscribe()
 
 
 def _row(finding: Finding) -> tuple[Any, ...]:
@@ -133,36 +114,3 @@ def _row(finding: Finding) -> tuple[Any, ...]:
         finding.detected_unix_ns,
         json.dumps(finding.as_dict(), separators=(",", ":")),
     )
-
-
-def _conditions(
-    state: str | None, service: str | None, kind: str | None, from_unix_ns: int | None, to_unix_ns: int | None
-) -> tuple[list[str], list[Any]]:
-    parts = (
-        ("state = ?", state),
-        ("service = ?", service),
-        ("kind = ?", kind),
-        ("last_unix_ns >= ?", from_unix_ns),
-        ("first_unix_ns <= ?", to_unix_ns),
-    )
-    said = [(text, value) for text, value in parts if value not in (None, "")]
-    return [text for text, _ in said], [value for _, value in said]
-
-
-def _read_cursor(cursor: str) -> tuple[int, str]:
-    at, _, identifier = cursor.partition(":")
-    if not at.lstrip("-").isdigit() or not identifier:
-        raise QueryError(f"{cursor!r} is not a cursor; take `next_cursor` from the page before")
-    return int(at), identifier
-
-
-def _offer(subscriber: queue.Queue[Finding], finding: Finding) -> None:
-    while True:
-        try:
-            subscriber.put_nowait(finding)
-            return
-        except queue.Full:
-            try:
-                subscriber.get_nowait()
-            except queue.Empty:
-                continue

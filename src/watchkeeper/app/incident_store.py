@@ -10,15 +10,14 @@ import builtins
 import json
 import queue
 import sqlite3
-import threading
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import AbstractContextManager
 from typing import Any, NamedTuple
 
-from watchkeeper.app.findings import SUBSCRIBER_QUEUE_MAX
+from watchkeeper.app.feed import Feed
+from watchkeeper.app.pages import read_page
 from watchkeeper.diagnose.incident import Incident, IncidentState, incident_from_dict
 from watchkeeper.diagnose.member import Member, member_from_dict
-from watchkeeper.errors import QueryError
 from watchkeeper.signals.finding import Finding, finding_from_dict
 from watchkeeper.store.metadata import Metadata
 
@@ -52,9 +51,8 @@ class IncidentStore:
 
     def __init__(self, metadata: Metadata) -> None:
         self._metadata = metadata
-        self._subscribers: list[queue.Queue[Incident]] = []
+        self._feed: Feed[Incident] = Feed()
         self._callbacks: list[Callable[[builtins.list[Incident]], None]] = []
-        self._lock = threading.Lock()
         metadata.ensure("incidents", 1, _SCHEMA)
 
     def write(
@@ -87,11 +85,7 @@ class IncidentStore:
         incidents = builtins.list(incidents)
         for callback in self._callbacks:
             callback(incidents)
-        with self._lock:
-            subscribers = builtins.list(self._subscribers)
-        for subscriber in subscribers:
-            for incident in incidents:
-                _offer(subscriber, incident)
+        self._feed.tell(incidents)
 
     def list(
         self,
@@ -109,31 +103,15 @@ class IncidentStore:
         An incident belongs to a time range when it went on at some moment of it. The state `live` stands for open and
         acknowledged. Raises QueryError for a bad cursor.
         """
-        parts: list[tuple[str, Any]] = [
+        conditions = (
             ("severity = ?", severity),
             ("instr(services, ?) > 0", f"\n{service}\n" if service else None),
             ("last_unix_ns >= ?", from_unix_ns),
             ("opened_unix_ns < ?", to_unix_ns),
-        ]
-        if state != "live":
-            parts.append(("state = ?", state))
-        conditions = [text for text, value in parts if value not in (None, "")]
-        parameters = [value for _, value in parts if value not in (None, "")]
-        if state == "live":
-            conditions.append("state IN (?, ?)")
-            parameters += _LIVE
-        if cursor:
-            at, identifier = _read_cursor(cursor)
-            conditions.append("(opened_unix_ns < ? OR (opened_unix_ns = ? AND id > ?))")
-            parameters += [at, at, identifier]
-        where = f"WHERE {' AND '.join(conditions)}" if conditions else ""
-        rows = self._metadata.read(
-            f"SELECT document, opened_unix_ns, id FROM incidents {where} ORDER BY opened_unix_ns DESC, id LIMIT ?",
-            [*parameters, limit + 1],
+            ("state IN (?, ?)", _LIVE) if state == "live" else ("state = ?", state),
         )
-        found = [incident_from_dict(json.loads(row["document"])) for row in rows[:limit]]
-        more = f"{rows[limit - 1]['opened_unix_ns']}:{rows[limit - 1]['id']}" if len(rows) > limit else None
-        return found, more
+        found, more = read_page(self._metadata, "incidents", "opened_unix_ns", conditions, limit=limit, cursor=cursor)
+        return [incident_from_dict(each) for each in found], more
 
     def get(self, identifier: str) -> Incident | None:
         """Give one incident, or None."""
@@ -228,17 +206,9 @@ class IncidentStore:
             connection.execute(f"DELETE FROM incident_findings WHERE incident_id IN ({gone})", known)
             return connection.execute(f"DELETE FROM incidents WHERE id IN ({gone})", known).rowcount
 
-    @contextmanager
-    def subscribe(self) -> Iterator[queue.Queue[Incident]]:
+    def subscribe(self) -> AbstractContextManager[queue.Queue[Incident]]:
         """Give a queue that receives every incident as it changes from now on."""
-        subscriber: queue.Queue[Incident] = queue.Queue(SUBSCRIBER_QUEUE_MAX)
-        with self._lock:
-            self._subscribers.append(subscriber)
-        try:
-            yield subscriber
-        finally:
-            with self._lock:
-                self._subscribers.remove(subscriber)
+        return self._feed.subscribe()
 
 
 def _row(incident: Incident) -> tuple[Any, ...]:
@@ -257,22 +227,3 @@ def _row(incident: Incident) -> tuple[Any, ...]:
 def _member_row(member: Member) -> tuple[Any, ...]:
     document = json.dumps(member.as_dict(), separators=(",", ":"))
     return (member.finding_id, member.incident_id, member.state.value, member.last_unix_ns, document)
-
-
-def _read_cursor(cursor: str) -> tuple[int, str]:
-    at, _, identifier = cursor.partition(":")
-    if not at.removeprefix("-").isascii() or not at.removeprefix("-").isdigit() or len(at) > 19 or not identifier:
-        raise QueryError(f"{cursor!r} is not a cursor; take `next_cursor` from the page before")
-    return int(at), identifier
-
-
-def _offer(subscriber: queue.Queue[Incident], incident: Incident) -> None:
-    while True:
-        try:
-            subscriber.put_nowait(incident)
-            return
-        except queue.Full:
-            try:
-                subscriber.get_nowait()
-            except queue.Empty:
-                continue
