@@ -73,7 +73,7 @@ def test_the_page_gets_status_at_once_and_findings_as_they_change(server, keeper
     name, status = page.next()
     assert name == "status"
     models_status.Status.model_validate(status)
-    wait_until(lambda: keeper.findings._subscribers)
+    wait_until(lambda: keeper.findings._feed._subscribers)
     keeper.findings.put([finding("f9", title="new")])
     _, shown = page.next("finding")
     models.FindingShape.model_validate(shown)
@@ -151,7 +151,7 @@ def test_a_client_that_goes_leaves_nothing_behind(server, keeper, follow):
     follow("/api/v1/logs/stream").close()
     follow("/api/v1/events").close()
     wait_until(lambda: server.gateway.streams.open == 0)
-    wait_until(lambda: not keeper.tail._subscribers and not keeper.findings._subscribers)
+    wait_until(lambda: not keeper.tail._subscribers and not keeper.findings._feed._subscribers)
 
 
 def test_quiet_streams_say_that_they_live(server, keeper, follow):
