@@ -23,7 +23,7 @@ def render(families: Iterable[Family]) -> str:
     >>> print(render([Family("x_total", "counter", "All.", [({"a": 'say "hi"'}, 2)])]), end="")
     # HELP x_total All.
     # TYPE x_total counter
-    x_total{a="say \\\\"hi\\\\""} 2
+    x_total{a="say \\"hi\\""} 2
     """
     lines: list[str] = []
     for family in families:

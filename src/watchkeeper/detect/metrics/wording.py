@@ -12,6 +12,7 @@ from watchkeeper.signals.aspect import aspect_of
 from watchkeeper.signals.finding import Band, FindingSeverity
 
 FALL_IS_BAD = frozenset({"success", "availability", "available", "free", "avail", "idle", "hit"})
+NEXT_TO_NOTHING = 1e-3
 
 
 @dataclass(slots=True)
@@ -149,8 +150,13 @@ def band(low: float, high: float, unit: str) -> Band:
 
 
 def span(low: float, high: float, unit: str) -> str:
-    """Give a range in words."""
-    first, last = amount(low, unit), amount(high, unit)
+    """Give a range in words; an end that is next to nothing beside the other is none.
+
+    >>> span(2.56e-08, 0.003, "1"), span(0.2, 0.2, "1"), span(-1e-9, 3.0, "s")
+    ('0 to 0.003', '0.2', '0 s to 3 s')
+    """
+    least = NEXT_TO_NOTHING * max(abs(low), abs(high))
+    first, last = (amount(end if abs(end) >= least else 0.0, unit) for end in (low, high))
     return first if first == last else f"{first} to {last}"
 
 
