@@ -22,6 +22,7 @@ import numpy as np
 import numpy.typing as npt
 
 from benchmarks import classes_peer
+from benchmarks.peer import NotAvailable
 from watchkeeper.bench.cases import hadoop, openstack, postmortems
 from watchkeeper.bench.scores.classification import brier, calibration_error, scored
 from watchkeeper.diagnose.category.folds import stratified_folds
@@ -104,7 +105,7 @@ def table(
     rows = {"watchkeeper": row(labels, told, probabilities)}
     try:
         rows.update({name: row(labels, answers) for name, answers in peer().items()})
-    except classes_peer.NotAvailable as reason:
+    except NotAvailable as reason:
         skipped["scikit_learn"] = str(reason)
     return {**rows, **{name: row(labels, answers) for name, answers in baselines(labels, folds).items()}}, told
 

@@ -24,8 +24,8 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from benchmarks.drain3_peer import NotAvailable
 from benchmarks.metric_peers import PEERS, scores
+from benchmarks.peer import NotAvailable
 from watchkeeper.bench.scores.bootstrap import mean_interval
 from watchkeeper.bench.scores.events import (
     EventCounts,

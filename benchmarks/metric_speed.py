@@ -19,6 +19,7 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from benchmarks import river_peer
+from benchmarks.peer import NotAvailable
 from benchmarks.tables import show
 from watchkeeper.detect.metrics.core import Field, Scores, SeriesState
 from watchkeeper.detect.metrics.detector import MetricDetector
@@ -146,7 +147,7 @@ def main() -> None:
             "core_on_the_same_points_per_s": round(own),
             "ratio_to_river": round(own / peer, 1),
         }
-    except river_peer.NotAvailable as reason:
+    except NotAvailable as reason:
         figures["skipped"] = {"river": str(reason)}
     print(json.dumps(figures) if as_json else show("metric_speed", figures))
 

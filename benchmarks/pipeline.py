@@ -26,6 +26,7 @@ import psutil
 
 from benchmarks import drain3_peer
 from benchmarks.otlp_batches import Prepared, Sender, hdfs_lines, prepare
+from benchmarks.peer import NotAvailable
 
 BATCH = 1_000
 PREPARED = 64
@@ -238,7 +239,7 @@ def run(seconds: float) -> dict[str, Any]:
     progress("drain3")
     try:
         result |= against(product, "drain3", measure_drain3(PEER_SECONDS))
-    except drain3_peer.NotAvailable as reason:
+    except NotAvailable as reason:
         result["skipped"] = {"drain3": str(reason)}
     return {**result, "lines": hdfs_lines(1)[1], "without_ratio": WITHOUT_RATIO}
 

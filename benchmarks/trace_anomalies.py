@@ -19,8 +19,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from benchmarks.forest_peer import NotAvailable
 from benchmarks.forest_peer import scores as forest_scores
+from benchmarks.peer import NotAvailable
 from watchkeeper.datasets.read import read_members
 from watchkeeper.detect.traces.vectors import FALSE_ALARMS, TraceVectorProfile
 from watchkeeper.settings import Settings

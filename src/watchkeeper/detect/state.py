@@ -1,28 +1,21 @@
-"""The log detector's state on disk: `logs.json` for what is small and named, `logs.npz` for the arrays.
-
-Both are written beside the old ones and then put in their place, the JSON last; a stamp in both tells that they belong
-together. Holds no logic of detection.
-"""
+"""The log detector's state on disk: what of its watches is kept, how it is taken up. Holds no logic of detection."""
 
 from __future__ import annotations
 
-import os
-import zipfile
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
-import orjson
 
 from watchkeeper.detect.findings import OpenFindings
+from watchkeeper.detect.kept import Arrays, StateFiles
 from watchkeeper.detect.novelty import NoveltyClock
 from watchkeeper.detect.parameters import ParameterWatch
 from watchkeeper.detect.parts import Timing
 from watchkeeper.detect.series import SeriesBank
 from watchkeeper.detect.service import ServiceWatch
-from watchkeeper.errors import NewerFormat, StoreError
 
-STATE_VERSION = 1
+FILES = StateFiles("logs", 1)
 
 
 class Saved(NamedTuple):
@@ -40,28 +33,19 @@ def save(
     newest_ns: int,
 ) -> None:
     """Write the state."""
-    folder.mkdir(parents=True, exist_ok=True)
-    stamp = int.from_bytes(os.urandom(4), "little")
-    arrays: dict[str, Any] = {"stamp": np.array([stamp])}
+    arrays: Arrays = {}
     for number, watch in enumerate(watches):
         arrays.update({f"{number}.{name}": array for name, array in watch.bank.arrays().items()})
         arrays[f"{number}.templates"] = np.array(list(watch.ids), np.int64)
         arrays[f"{number}.indices"] = np.array(list(watch.ids.values()), np.int64)
         arrays.update({f"{number}.counts.{window}": counts for window, counts in watch.counts.items()})
     document = {
-        "schema_version": STATE_VERSION,
-        "stamp": stamp,
         "newest_ns": newest_ns,
         "services": [_service(watch) for watch in watches],
         "findings": findings,
         "parameters": parameters,
     }
-    partial = folder / f"logs.{os.getpid()}.partial"
-    with partial.open("wb") as file:
-        np.savez(file, **arrays)
-    partial.replace(folder / "logs.npz")
-    partial.write_bytes(orjson.dumps(document, option=orjson.OPT_NON_STR_KEYS))
-    partial.replace(folder / "logs.json")
+    FILES.write(folder, document, arrays)
 
 
 def load(folder: Path, timing: Timing, findings: OpenFindings, parameters: ParameterWatch | None) -> Saved:
@@ -69,27 +53,13 @@ def load(folder: Path, timing: Timing, findings: OpenFindings, parameters: Param
 
     Raises StoreError, or NewerFormat of a newer version.
     """
-    try:
-        document = orjson.loads((folder / "logs.json").read_bytes())
-        version = document["schema_version"]
-        if version > STATE_VERSION:
-            raise NewerFormat(
-                f"{folder}/logs.json was written by a newer Watchkeeper (version {version}, this one reads "
-                f"{STATE_VERSION}); upgrade, or delete the folder to learn anew"
-            )
-        with (folder / "logs.npz").open("rb") as file, np.load(file, allow_pickle=False) as archive:
-            arrays = dict(archive)
-        if int(arrays["stamp"][0]) != document["stamp"]:
-            raise ValueError("logs.json and logs.npz were not written together")
+    document, arrays = FILES.read(folder)
+    with FILES.understood(folder):
         watches = [_watch(item, number, arrays, timing) for number, item in enumerate(document["services"])]
         findings.take(document["findings"])
         if parameters is not None:
             parameters.take_up(document.get("parameters", []))
         return Saved(watches, int(document["newest_ns"]))
-    except (OSError, EOFError, KeyError, ValueError, TypeError, IndexError, zipfile.BadZipFile) as error:
-        raise StoreError(
-            f"the log detector's state in {folder} cannot be read: {error}; delete the folder to learn anew"
-        ) from error
 
 
 def _service(watch: ServiceWatch) -> dict[str, Any]:

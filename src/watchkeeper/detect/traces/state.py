@@ -1,37 +1,25 @@
-"""The trace detector's state on disk: `traces.json` for what is small and named, `traces.npz` for the arrays.
-
-Both are written beside the old ones and then put in their place, the JSON last; a stamp in both tells that they belong
-together. Holds no logic of detection.
-"""
+"""The trace detector's state on disk: what of its watch is kept, how it is taken up. Holds no logic of detection."""
 
 from __future__ import annotations
 
 import math
-import os
-import zipfile
 from collections import deque
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-import orjson
-
+from watchkeeper.detect.kept import Arrays, StateFiles
 from watchkeeper.detect.traces.findings import OpenTraceFindings
 from watchkeeper.detect.traces.history import Figures, Key, Watched
 from watchkeeper.detect.traces.spans import Spans, together
 from watchkeeper.detect.traces.watch import Service, TraceWatch
-from watchkeeper.errors import NewerFormat, StoreError
 
-STATE_VERSION = 1
+FILES = StateFiles("traces", 1)
 _NUMBERS = ("next_window", "newest_ns", "late_spans", "dropped_spans")
 
 
 def save(folder: Path, watch: TraceWatch, findings: OpenTraceFindings) -> None:
     """Write the state."""
-    folder.mkdir(parents=True, exist_ok=True)
-    stamp = int.from_bytes(os.urandom(4), "little")
-    arrays: dict[str, Any] = {
-        "stamp": np.array([stamp]),
+    arrays: Arrays = {
         **watch.histories.arrays(),
         **watch.sketches.arrays(),
         **watch.volumes.arrays(),
@@ -41,8 +29,6 @@ def save(folder: Path, watch: TraceWatch, findings: OpenTraceFindings) -> None:
     for window, spans in watch.recent:
         arrays.update(_named(f"recent.{window}", spans))
     document = {
-        "schema_version": STATE_VERSION,
-        "stamp": stamp,
         "operations": [list(one) for one in watch.operations.names],
         "rows": [list(key) for key in watch.histories.rows],
         "services": [[name, one.first_ns, one.newest_ns, one.spans] for name, one in watch.services.items()],
@@ -58,35 +44,16 @@ def save(folder: Path, watch: TraceWatch, findings: OpenTraceFindings) -> None:
         "findings": findings.as_list(),
         **{name: getattr(watch, name) for name in _NUMBERS},
     }
-    partial = folder / f"traces.{os.getpid()}.partial"
-    with partial.open("wb") as file:
-        np.savez(file, **arrays)
-    partial.replace(folder / "traces.npz")
-    partial.write_bytes(orjson.dumps(document))
-    partial.replace(folder / "traces.json")
+    FILES.write(folder, document, arrays)
 
 
 def load(folder: Path, watch: TraceWatch, findings: OpenTraceFindings) -> None:
     """Put the state into a new watch and its findings; raises StoreError, or NewerFormat of a newer version."""
-    try:
-        document = orjson.loads((folder / "traces.json").read_bytes())
-        version = document["schema_version"]
-        if version > STATE_VERSION:
-            raise NewerFormat(
-                f"{folder}/traces.json was written by a newer Watchkeeper (version {version}, this one reads "
-                f"{STATE_VERSION}); upgrade, or delete the folder to learn anew"
-            )
-        with (folder / "traces.npz").open("rb") as file, np.load(file, allow_pickle=False) as archive:
-            arrays = dict(archive)
-        if int(arrays["stamp"][0]) != document["stamp"]:
-            raise ValueError("traces.json and traces.npz were not written together")
+    document, arrays = FILES.read(folder)
+    with FILES.understood(folder):
         _restore(document, arrays, watch)
         findings.take(document["findings"])
         watch.settled = findings.settled()
-    except (OSError, EOFError, KeyError, ValueError, TypeError, IndexError, zipfile.BadZipFile) as error:
-        raise StoreError(
-            f"the trace detector's state in {folder} cannot be read: {error}; delete the folder to learn anew"
-        ) from error
 
 
 def _restore(document: dict[str, Any], arrays: dict[str, Any], watch: TraceWatch) -> None:
