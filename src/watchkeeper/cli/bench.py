@@ -126,10 +126,7 @@ def run(
         keep_board(known, folders)
     if json:
         tell_skipped(skipped)
-    tables = _show(chosen, folders, json=json)
-    if len(tables) > 1 and not json:
-        typer.echo("")
-        _summarize(tables, json=False)
+    _show(chosen, folders, json=json, summary=True)
     if failed:
         raise WatchkeeperError(f"{failed} of {len(ahead)} cells failed; `watchkeeper bench show` has the reasons")
 
@@ -176,8 +173,8 @@ def _summarize(tables: Sequence[Table], *, json: bool) -> None:
     typer.echo(f"\n{GLANCE_ABOUT}")
 
 
-def _show(chosen: Chosen, folders: Folders, *, json: bool) -> list[Table]:
-    """Show the tables of the chosen cells, and give them."""
+def _show(chosen: Chosen, folders: Folders, *, json: bool, summary: bool = False) -> None:
+    """Show the tables of the chosen cells; where there are several, and in the terminal, the summary below them."""
     from watchkeeper.bench.output.board import board
     from watchkeeper.bench.output.plain import plain_table
     from watchkeeper.bench.output.words import cells, grouped, header
@@ -189,7 +186,7 @@ def _show(chosen: Chosen, folders: Folders, *, json: bool) -> list[Table]:
     tables = board(cells_, folders.out)
     if json:
         write_json([plain_table(each) for each in tables])
-        return tables
+        return
     for each in tables:
         typer.echo(f"\n{each.task.name}/{each.data.id}: {each.data.about}; judged by {each.headline.name}")
         columns = min(len(each.metrics), 5)
@@ -198,7 +195,9 @@ def _show(chosen: Chosen, folders: Folders, *, json: bool) -> list[Table]:
             typer.echo(f"  {line}")
         for line in grouped((row.reason, row.cell) for row in each.rows if row.state == SKIPPED):
             typer.echo(f"  skipped, {line}")
-    return tables
+    if summary and len(tables) > 1:
+        typer.echo("")
+        _summarize(tables, json=False)
 
 
 @app.command("report")
