@@ -48,7 +48,41 @@ test('older ones stay when the same is asked for anew, and none stands twice', a
   newest = items(5, 4)
   list.ask({})
   await settled()
-  assert.deepEqual([idsOf(list), list.cursor], [[5, 4, 2, 1], null])
+  assert.deepEqual([idsOf(list), list.cursor], [[5, 4, 3, 2, 1], null])
+})
+
+test('what no longer belongs to the first page goes, what it pushed out stays', async () => {
+  let newest = items(6, 5)
+  answering((params) => (params.get('cursor') === 'c' ? { items: items(4, 3), next_cursor: 'd' } : { items: newest, next_cursor: 'c' }))
+  const list = new Paged<Item>('/things', (one) => one.id)
+  list.ask({})
+  await settled()
+  await list.more()
+  newest = items(7, 5) // 6 was closed
+  list.ask({})
+  await settled()
+  assert.deepEqual([idsOf(list), list.cursor], [[7, 5, 4, 3], 'd'])
+})
+
+test('an older page that was asked for while the first came anew leaves nothing out', async () => {
+  let newest = items(4, 3)
+  let release = (_: Answer): void => {}
+  answering((params) => {
+    if (params.get('cursor') === 'after 3') return new Promise<Answer>((done) => (release = done))
+    if (params.get('cursor') === 'after 4') return { items: items(3, 2), next_cursor: null }
+    return { items: newest, next_cursor: newest[1]?.id === '3' ? 'after 3' : 'after 4' }
+  })
+  const list = new Paged<Item>('/things', (one) => one.id)
+  list.ask({})
+  await settled()
+  const late = list.more()
+  await settled()
+  newest = items(5, 4)
+  list.ask({})
+  await settled()
+  release({ items: items(2, 1), next_cursor: null })
+  await late
+  assert.deepEqual([idsOf(list), list.cursor, list.asking], [[5, 4, 3, 2], null, false])
 })
 
 test('where the new page does not reach the old ones, they are read again', async () => {

@@ -7,6 +7,7 @@ good a model is.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import time
 from pathlib import Path
@@ -58,4 +59,5 @@ def _write(far: HowFar, *, last: bool) -> None:
     if not path or (now_s - _last_s[0] < EVERY_S and not last):
         return
     _last_s[0] = now_s
-    write_whole(Path(path), orjson.dumps(far._asdict()))
+    with contextlib.suppress(OSError):  # a full disk may cost the telling, not the cell
+        write_whole(Path(path), orjson.dumps(far._asdict()))

@@ -45,7 +45,7 @@ export class Paged<T> {
     return this.#newest.data !== undefined
   }
 
-  /** Ask for the first page. Older ones stay where the same is asked for and the new page reaches what was here. */
+  /** Ask for the first page. What comes after it stays where the same is asked for and the new page ends within it. */
   ask(params: Params): void {
     const same = JSON.stringify(params) === JSON.stringify(this.#asked)
     this.#asked = params
@@ -53,8 +53,10 @@ export class Paged<T> {
     const mine = this.#turn
     void this.#newest.run(async (signal) => {
       const page = await get<Page<T>>(this.#path, params, signal)
-      if (mine === this.#turn && !(same && this.#older.length && this.#reaches(page.items))) {
-        this.#older = []
+      if (mine !== this.#turn) return page
+      const rest = same && this.#older.length && page.next_cursor ? this.#after(page.items) : null
+      this.#older = rest ?? []
+      if (!rest) {
         this.cursor = page.next_cursor
         this.olderError = undefined
       }
@@ -62,17 +64,21 @@ export class Paged<T> {
     })
   }
 
-  /** Ask for the next page of what was asked for last. */
+  /** Ask for the next page of what was asked for last; once more where the first page came anew meanwhile. */
   async more(): Promise<void> {
-    if (!this.cursor || this.asking) return
+    if (this.asking) return
     const mine = this.#turn
     this.asking = true
     try {
-      const page = await get<Page<T>>(this.#path, { ...this.#asked, cursor: this.cursor })
-      if (mine !== this.#turn) return
-      this.#older = [...this.#older, ...page.items]
-      this.cursor = page.next_cursor
-      this.olderError = undefined
+      while (this.cursor && mine === this.#turn) {
+        const cursor = this.cursor
+        const page = await get<Page<T>>(this.#path, { ...this.#asked, cursor })
+        if (mine !== this.#turn || cursor !== this.cursor) continue
+        this.#older = [...this.#older, ...page.items]
+        this.cursor = page.next_cursor
+        this.olderError = undefined
+        return
+      }
     } catch (error) {
       if (!(error instanceof ApiError)) throw error
       if (mine === this.#turn) this.olderError = error
@@ -81,9 +87,11 @@ export class Paged<T> {
     }
   }
 
-  /** Whether something of a new first page was here before, so that nothing is left out between it and the older ones. */
-  #reaches(items: T[]): boolean {
-    const before = new Set(this.items.map(this.#keyOf))
-    return items.some((item) => before.has(this.#keyOf(item)))
+  /** What stood here after the last of a new first page; null when that one was not here, so that something may lie between. */
+  #after(page: T[]): T[] | null {
+    const before = this.items
+    const last = page.at(-1)
+    const at = last === undefined ? -1 : before.findIndex((item) => this.#keyOf(item) === this.#keyOf(last))
+    return at < 0 ? null : before.slice(at + 1)
   }
 }
