@@ -76,10 +76,18 @@ def test_once_ends_with_a_finding_of_the_faulty_service(tmp_path: Path) -> None:
         assert not list(tmp_path.glob("watchkeeper-demo-*")), "the state was to be deleted"
 
 
+@pytest.fixture
+def deaf_to_sigint() -> Iterator[None]:
+    """What is started meanwhile inherits it, as a shell has it for what runs in the background."""
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
 @pytest.mark.slow
 @pytest.mark.timeout(120)
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL], ids=lambda number: number.name)
-def test_however_it_ends_nothing_is_left(tmp_path: Path, number: signal.Signals) -> None:
+def test_however_it_ends_nothing_is_left(tmp_path: Path, number: signal.Signals, deaf_to_sigint: None) -> None:
     with played(tmp_path, "--home", str(tmp_path / "home")) as demo:
         demo.wait(lambda: "[learning]" in demo.said(), 60)
         demo.process.send_signal(number)

@@ -57,7 +57,8 @@ def demo(
     """Start Watchkeeper and the example shop, learn, switch a fault on, and show who is blamed. Ctrl-C ends it all."""
     shop_folder = find_shop(shop)
     console = Console()
-    signal.signal(signal.SIGTERM, _as_interrupt)
+    for number in (signal.SIGINT, signal.SIGTERM):  # SIGINT too: whoever is started in the background inherits deafness
+        signal.signal(number, _as_interrupt)
     with _state_folder(home) as folder:
         story = Demo(folder, Screen(console), fault=fault, service=service, warmup_s=warmup, fault_for_s=fault_for)
         try:
